@@ -9,6 +9,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -30,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "certify": "certify:certify",
     "check-proof": "proofs.check_proof:check_proof",
     "convert": "convert:convert",
+    "data": "data:data",
     "differ": "analysis.differ:differ",
     "doctor": "doctor:doctor",
     "equivalent": "analysis.equivalent:equivalent",
@@ -39,7 +41,6 @@ COMMANDS: dict[str, str] = {
     "range": "range:output_ranges",
     "report": "records.report:report",
     "run": "run:run",
-    "theorems": "analysis.theorems:theorems",
     "vnnlib": "vnnlib:vnnlib",
     "zoo": "zoo:zoo",
 }
@@ -57,7 +58,7 @@ class Commands(TyperGroup):
     """The commands, of which one is built when it is run, and all where their help is listed."""
 
     forms: frozenset[str] = frozenset({"linf"})
-    """What `--norm` and `--objective` say: help shows the options that these have."""
+    """What `--norm` and `--objective` say, and how `--data` ends: help shows the options that these have."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands."""
@@ -80,7 +81,8 @@ class Commands(TyperGroup):
         told = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--") else [arg])]
         norms = [value for before, value in pairwise(told) if before == "--norm"] or ["linf"]
         objectives = [value.split("+")[0] for before, value in pairwise(told) if before == "--objective"]
-        self.forms = frozenset((norms[-1], *objectives[-1:]))
+        data = [Path(value).suffix.lower() for before, value in pairwise(told) if before == "--data"]
+        self.forms = frozenset((norms[-1], *objectives[-1:], *data[-1:]))
         if args and args[0] not in COMMANDS:
             near = " or ".join(map(repr, get_close_matches(args[0], COMMANDS)))
             raise UsageError(f"No such command {args[0]!r}." + f" Did you mean {near}?" * bool(near))

@@ -11,6 +11,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "gains": (
         "spikecert gains runs/mine/network.safetensors",
         "spikecert gains runs/mine/network.safetensors --samples 100 --epsilon 8/255 --json",
+        "spikecert gains --theorem all",
     ),
     "ablate": (
         "spikecert ablate runs/mine/network.safetensors",
@@ -76,7 +77,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "spikecert run digits --epochs 1",
         "spikecert run --list",
     ),
-    "theorems": ("spikecert theorems", "spikecert theorems simplified-solution --latex"),
+    "data": (
+        "spikecert data draft mine.csv --label species",
+        "spikecert data draft mine.csv --label species --out features.toml --json",
+    ),
     "vnnlib": (
         "spikecert vnnlib runs/mine/network.safetensors property.vnnlib --timeout 60 --out result.txt",
         "spikecert vnnlib instances.csv --workers 8 --out runs/instances",

@@ -148,6 +148,8 @@ class BoxThreat(Threat):
             )
         object.__setattr__(self, "range", spanned)
         parts = [part for size in self.epsilons if ":" in size.text for part in size.text.split(",")]
+        if parts and (factors := [size.text for size in self.epsilons if ":" not in size.text]):
+            raise Mistake(("epsilon",), factors[0], "a size and its feature, as all others are, or factors alone")
         if parts:
             object.__setattr__(self, "features", self._moved(parts))
             object.__setattr__(self, "epsilons", (Numeral(1.0, ",".join(parts)),))

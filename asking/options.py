@@ -34,7 +34,8 @@ class Option:
         key: of the function's parameter.
         owner: the parameter of the command whose table it is in.
         asked: the field.
-        forms: the norms, or whatever names one of several tables, that have it; empty: all.
+        forms: the norms, or whatever names one of several tables, or endings of the data's name, that have it;
+            empty: all.
     """
 
     key: str
@@ -56,7 +57,7 @@ def _options(owner: str, table: type, without: Sequence[str], place: tuple[str, 
         elif is_table(one.kind):
             yield from _options(owner, one.kind, without, one.place)
         elif not _left_out(one, without):
-            yield Option(f"{owner}__{'__'.join(one.place)}", owner, one)
+            yield Option(f"{owner}__{'__'.join(one.place)}", owner, one, one.named.forms)
 
 
 def _left_out(one: TableField, without: Sequence[str]) -> bool:

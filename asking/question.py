@@ -31,6 +31,9 @@ VERIFIERS = table_keys("certify/verifiers", "VERIFIERS")
 ATTACKS = table_keys("certify/attacks", "ATTACKS")
 DATA_SETS = table_keys("training/data", "IMAGES", "EVENTS")
 
+TABLES, ARRAYS = (".csv", ".tsv", ".parquet"), (".npz",)
+"""Endings of data sets in files."""
+
 Seconds = Annotated[Numeral, real("a positive number of seconds", above=0.0)]
 WIDTH = real("a number above 0, such as 1e-3", above=0.0)
 Width = Annotated[Numeral, WIDTH]
@@ -61,7 +64,10 @@ class Samples:
     """Which samples: the first of the test split.
 
     Attributes:
-        data: digits, mnist, …; your own: an .npz, a folder of pictures, file.py:function (its code is run).
+        data: digits, mnist, …; your own: x.csv, x.npz (more: --data x.csv --help), a folder of pictures,
+            file.py:function (its code is run).
+        label: of a table: its column of classes, or columns of numbers to learn; default: label.
+        duration: of recordings of events, in the unit of their times; default: until the last event.
         root: folder of the data set's files.
         samples: first test samples; default: all.
         mean: what the network normalises by, or one a channel.
@@ -69,6 +75,8 @@ class Samples:
     """
 
     data: Annotated[str, text("a data set", longest=4096), Naming("name", "data", always=True)] = "digits"
+    label: Annotated[tuple[str, ...], many(text("a column")), Naming(forms=TABLES)] | None = None
+    duration: Annotated[Numeral, real("a number above 0", above=0.0), Naming(forms=ARRAYS)] | None = None
     root: Annotated[Path | None, Naming(local=True)] = None
     samples: Count | None = None
     mean: Channels | None = None

@@ -132,6 +132,7 @@ class Naming:
         argument: on the command line it has a place and no name.
         always: it is told in commands to repeat even where it is as usual.
         local: it says where something lies, and is no part of what is asked: no file holds it.
+        forms: endings of the data's name for which help shows it; empty: all.
     """
 
     name: str = ""
@@ -139,6 +140,7 @@ class Naming:
     argument: bool = False
     always: bool = False
     local: bool = False
+    forms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

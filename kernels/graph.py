@@ -290,6 +290,10 @@ class CompiledLong:
             ends: where they end, of 1..T.
             widening: by which each unit of ages widens them, (B, n); None: by nothing.
         """
+        if bool((layer.first > layer.last).any()):
+            raise ValueError(
+                "inputs: got ends of which the lower is above the upper, expected boxes that hold any"
+            )
         (neurons, sources), samples, longest = layer.weights.shape, len(layer.range), len(ages)
         found = layer.weights.new_empty(2, sum(min(t, longest) for t in ends), samples, neurons)
         until, heard = layer.kept.pop(longest, (-1, None))  # not kept where the call fails

@@ -75,6 +75,19 @@ CODED = (CrossEntropy, MSE, Huber)
 """Objectives of runs at inputs as they are."""
 
 
+def _check_ends(dataset: Dataset, objective: Objective) -> None:
+    """Raise ValueError where an objective holds inputs within narrower ends than the data: sets would be empty."""
+    for term in _terms(objective):
+        for part in (term, getattr(term, "perturbation", None)):
+            lower, upper = getattr(part, "lower", -math.inf), getattr(part, "upper", math.inf)
+            low, high = dataset.limits
+            if getattr(part, "clamp", True) and not (lower <= low and high <= upper):
+                got = f"{type(part).__name__} with lower {lower:g} and upper {upper:g}"
+                raise ValueError(
+                    f"objective: got {got}, expected {low:g} and {high:g}, as inputs have them, or wider"
+                )
+
+
 def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) -> None:
     """Raise TypeError or ValueError unless network, data and objective fit together."""
     if not isinstance(objective, Objective):
@@ -98,6 +111,7 @@ def check_task(network: SpikingNetwork, dataset: Dataset, objective: Objective) 
             raise TypeError(
                 f"labels: {told}; expected integers for classes, or floats for an objective such as MSE()"
             )
+    _check_ends(dataset, objective)
     for name in ("train", "validation"):
         split: Split = getattr(dataset, name)
         if len(split) == 0:

@@ -140,7 +140,7 @@ def _sample(asked: Converting) -> "tuple[Tensor | None, int | None]":
     if asked.data and shape is not None:
         raise ValueError("shape: got one besides --data, expected either")
     if asked.data:
-        found = data_of(asked.data, asked.root, limits=ends)
+        found = data_of(asked, limits=ends)
         return first(found.test, asked.samples or min(MOST, len(found.test))).inputs, found.classes
     if shape is None:
         return None, None

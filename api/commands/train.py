@@ -12,40 +12,54 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from spikecert.asking.boxes import FEATURES, OwnFeatures
 from spikecert.asking.options import Without, command, typed
-from spikecert.asking.question import Count, Samples, Seed
+from spikecert.asking.question import Count, ScaledSamples, Seed
 from spikecert.asking.run_files import TrainStep
-from spikecert.asking.values import Mistake, many, whole
+from spikecert.asking.values import Mistake, Saying, many, whole
 
 from ..progress import Bars
 from ..runs.sources import beside, data_of
 from ..telling import say, show, show_json, table
 
 if TYPE_CHECKING:
+    from spikecert.models import SpikingNetwork
     from spikecert.training import Dataset, TrainingRun
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runs(Samples):
+class Runs(ScaledSamples):
     """On which samples it is trained, with which seeds, and where the networks go.
 
     Attributes:
+        features: a TOML file with a table for each feature (`spikecert data draft` writes it); training sees all
+            in [0, 1], the network takes them in their units.
         out: folder for network.safetensors, checkpoints, history.csv.
         seed: of everything random.
         seeds: several, such as 0,1,2: one folder each, mean and spread at the end.
         workers: seeds that train beside each other.
-        device: cpu, cuda, cuda:1, …
         json: print JSON on standard output and nothing else.
     """
 
+    features: Annotated[OwnFeatures | None, FEATURES] = None
     out: Path
     seed: Seed = 0
     seeds: Annotated[tuple[int, ...], many(whole(), expected="whole numbers from 0 on, such as 0,1,2")] | None = (
         None
     )
     workers: Count = 1
-    device: str = "cpu"
     json: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.features is not None and self.limits != (0.0, 1.0):
+            raise Mistake(("range",), Saying("it beside features"), "none: the features tell it")
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Return between which ends all inputs lie."""
+        told = [float(end) for one in self.features or () for end in one.range]
+        return (min(told), max(told)) if told else self.limits
 
     @property
     def each(self) -> tuple[int, ...]:
@@ -139,17 +153,19 @@ def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "st
 
     Under torchrun (`torchrun --nproc-per-node 2 -m spikecert train …`) the processes share each batch.
     """
+    from spikecert.runs import building
     from spikecert.training.processes import joined
 
     several = asked.seeds is not None
     if asked.workers > 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise Mistake(("workers",), asked.workers, "1 under torchrun: its processes share each batch")
-    samples = data_of(asked.data, asked.root, step.num_steps)
+    kept = building.kept_network(step)
+    samples = data_of(asked, step.num_steps if kept is None else kept.num_steps, asked.ends, asked.features)
     folders = {k: asked.out / f"seed-{k}" if several else asked.out for k in asked.each}
     with joined(asked.device) as processes, Bars() as bars:
         if asked.workers > 1 and len(folders) > 1:
             _beside(step, asked, folders, bars)
-        runs = {k: _trained(step, samples, k, folder, asked, bars) for k, folder in folders.items()}
+        runs = {k: _trained(step, kept, samples, k, folder, asked, bars) for k, folder in folders.items()}
     if processes.first:
         _tell(runs, asked.out, several, asked.json)
     return 0
@@ -159,19 +175,25 @@ vars(train)["forms"] = {name: EVENTS for name in train.__annotations__ if name.s
 
 
 def _trained(
-    step: TrainStep, samples: "Dataset", number: int, folder: Path, asked: Runs, bars: Bars
+    step: TrainStep,
+    kept: "SpikingNetwork | None",
+    samples: "Dataset",
+    number: int,
+    folder: Path,
+    asked: Runs,
+    bars: Bars,
 ) -> "TrainingRun":
-    """Train with one seed."""
+    """Train with one seed, a new network or one that is there."""
     from spikecert.runs import building
-    from spikecert.training import fit
 
     label = "train" if asked.seeds is None else f"train, seed {number}"
-    return fit(
-        building.fresh_network(step.network, samples, step.num_steps, building.template(step), number),
+    return building.trained(
+        step,
         samples,
-        building.objective(step),
-        building.settings(step, number),
-        folder=folder,
+        number,
+        folder,
+        asked.features,
+        kept,
         progress=lambda _, done, total: bars(label, done, total),
         figures=lambda _, values: bars.figures(label, values),
         device=building.checked_device(asked.device),
@@ -182,11 +204,12 @@ def _beside(step: TrainStep, asked: Runs, folders: dict[int, Path], bars: Bars) 
     """Train each seed in a process of its own; `fit` then finds their folders finished."""
     import torch
 
+    from spikecert.runs.building import SCALED
     from spikecert.training.journal import epochs_of
 
     def look() -> None:
         for seed, folder in folders.items():
-            bars(f"train, seed {seed}", epochs_of(folder), step.epochs)
+            bars(f"train, seed {seed}", max(epochs_of(folder), epochs_of(folder / SCALED)), step.epochs)
 
     own = [replace(asked, seed=k, seeds=None, workers=1, out=folder, json=False) for k, folder in folders.items()]
     commands = [shlex.split(typed("train", step, one))[1:] for one in own]

@@ -4,22 +4,25 @@ A network for inputs as they are, of one that was trained on normalised ones.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from spikecert.asking import Threat
+from spikecert.asking.boxes import Feature
 from spikecert.asking.events import FlipThreat, OfEvents, ShiftThreat
 from spikecert.asking.question import ChangedEvents, Fan, Samples
 from spikecert.asking.run_files import TrainStep
+from spikecert.asking.values import Mistake
 from spikecert.certify import Fleet
 from spikecert.certify.engines import Ray
 from spikecert.files.plugged import is_plugged, plugged
-from spikecert.models import DLIF, LIF, PLIF, Normalize, SpikingNetwork, architecture
+from spikecert.models import DLIF, LIF, PLIF, Normalize, SpikingNetwork, architecture, save
 from spikecert.models.chips import ChipWeights
 from spikecert.models.circuit.lowering import rule_of
 from spikecert.models.files.storage import digest_of
@@ -42,12 +45,16 @@ from spikecert.training import (
     Settings,
     SingleStep,
     Split,
+    fit,
 )
 
+from .sources import ZOO, network_of
+
 if TYPE_CHECKING:
-    from spikecert.training import Dataset
+    from spikecert.training import Dataset, TrainingRun
 
 
+NETWORK = "network.safetensors"
 NEURONS = ("lif", "dlif", "plif")
 OF_EVENTS: dict[str, type[OfEvents]] = {"certified-flips": FlipThreat, "certified-shift": ShiftThreat}
 REGULARISERS = ("gain-penalty", "margin-over-gain", "certified-moves")
@@ -74,6 +81,109 @@ def template(step: TrainStep) -> LIF:
     return neuron(step.neuron, step.num_steps, step.decay, step.threshold, step.reset)
 
 
+def kept_network(step: TrainStep) -> SpikingNetwork | None:
+    """Return the network of the file that a step goes on from, None for an architecture.
+
+    Raises:
+        ValueError: for settings of neurons beside a file, which has its own.
+    """
+    path, usual = Path(step.network), TrainStep()
+    if not (step.network.startswith(ZOO) or path.suffix in (".safetensors", ".onnx") or path.is_file()):
+        return None
+    for name in ("neuron", "num_steps", "decay", "threshold", "reset"):
+        if (given := getattr(step, name)) != getattr(usual, name):
+            raise Mistake((name,), given, f"none: {step.network} has its own")
+    return network_of(path)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Ends of each feature, or of all: training sees numbers in [0, 1], and the network takes them as they are.
+
+    Attributes:
+        low, high: the ends, one number or one for each feature.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    @staticmethod
+    def of(data: "Dataset", features: Sequence[Feature] | None) -> "Scale | None":
+        """Return the scale of features, or of the data's own range; None where that is [0, 1] already."""
+        ends = [(float(one.range[0]), float(one.range[1])) for one in features or ()] or [data.limits]
+        return None if ends == [(0.0, 1.0)] else Scale(*zip(*ends, strict=True))
+
+    def of_data(self, data: "Dataset") -> "Dataset":
+        """Return the data in [0, 1].
+
+        Raises:
+            ValueError: where features are others than the data's, or samples lie outside.
+        """
+        if len(self.low) > 1 and data.shape != (len(self.low),):
+            got = f"{len(self.low)} of them for inputs of shape {data.shape}"
+            raise ValueError(f"features: got {got}, expected one for each number of a sample")
+        low, high = (torch.tensor(ends, dtype=torch.float64) for ends in (self.low, self.high))
+
+        def scaled_part(part: Split) -> Split:
+            found = (part.inputs.double() - low) / (high - low)
+            outside = ((found < 0) | (found > 1)).flatten(1).any(0).nonzero()
+            if len(outside):
+                place = int(outside[0])
+                told = data.features[place][0] if data.features else f"number {place}"
+                raise ValueError(f"features: got samples outside of the range of {told}, expected all within")
+            return Split(found.float(), part.labels)
+
+        parts = {name: scaled_part(getattr(data, name)) for name in ("train", "validation", "test")}
+        return replace(data, limits=(0.0, 1.0), **parts)
+
+    def of_network(self, network: SpikingNetwork, data: "Dataset") -> SpikingNetwork:
+        """Return a network for data as they are, of one that takes them in [0, 1]."""
+        sizes = tuple(high - low for low, high in zip(self.low, self.high, strict=True))
+        return normalised(network, data.shape, self.low, sizes)
+
+
+SCALED = "scaled"
+"""The folder within a run's whose network takes numbers in [0, 1], and its checkpoints."""
+
+
+SIZED = {"ms-mppd", "certified", "s-ibp", "certified-moves", "margin-over-gain"}
+"""Objectives that ask what a change of a size does, the same size in each number of a sample."""
+
+
+def trained(
+    step: TrainStep,
+    data: "Dataset",
+    seed: int,
+    folder: Path,
+    features: Sequence[Feature] | None = None,
+    kept: SpikingNetwork | None = None,
+    **rest: Any,
+) -> "TrainingRun":
+    """Return what `fit` finds for a new network, or for one that is there and takes the data as they are.
+
+    A new one sees data of a range of their own in [0, 1], and takes them as they are where it is written.
+
+    Raises:
+        ValueError: for objectives of one size beside features that have sizes of their own.
+    """
+    if kept is not None and features and (named := sorted(SIZED & {*step.objective.split("+")})):
+        told = (
+            "features of several units and a network of a file, expected one without a size, such as cross-entropy"
+        )
+        raise ValueError(f"objective: got {named[0]} for {told}")
+    if kept is not None:
+        aim = objective(step, data.limits)
+        return fit(kept, data, aim, settings(step, seed), folder=folder, **rest)
+    fresh = fresh_network(step.network, data, step.num_steps, template(step), seed)
+    scale, how = Scale.of(data, features), (objective(step), settings(step, seed))
+    if scale is None:
+        return fit(fresh, data, *how, folder=folder, **rest)
+    found = fit(fresh, scale.of_data(data), *how, folder=folder / SCALED, **rest)
+    networks = {name: scale.of_network(getattr(found, name), data) for name in ("network", "last")}
+    save(networks["network"], folder / NETWORK)
+    return replace(found, **networks)
+
+
 def fresh_network(
     text: str, data: "Dataset", num_steps: int, template: LIF, seed: int, **settings: bool | str
 ) -> SpikingNetwork:
@@ -89,13 +199,16 @@ def fresh_network(
     return SpikingNetwork(*network.layers, num_steps=num_steps, encoding="none", readout=network.readout)
 
 
-def objective(step: TrainStep) -> Objective:
+def objective(step: TrainStep, limits: tuple[float, float] = (0.0, 1.0)) -> Objective:
     """Return a training objective, the sum of those that a step names, such as "ms-mppd+gain-penalty".
+
+    Its sizes are shares of what lies between the least and the greatest input, `limits`.
 
     Raises:
         ValueError: for a name that is not known, names that learn no labels, or a budget that is no whole number.
     """
-    names, size, delta = step.objective.split("+"), float(step.size), float(step.delta)
+    names, delta = step.objective.split("+"), float(step.delta)
+    size, ends = float(step.size) * (limits[1] - limits[0]), {"lower": limits[0], "upper": limits[1]}
     for name in names:
         check_choice("objective", name, OBJECTIVES)
     check_choice("noise", step.noise, NOISES)
@@ -106,14 +219,16 @@ def objective(step: TrainStep) -> Objective:
         fits = " or ".join(name for name, form in OF_EVENTS.items() if given[0] in form.__dataclass_fields__)
         raise ValueError(f"{given[0]}: got one with objective {step.objective}, expected {fits}")
     makers: dict[str, Callable[[], Objective]] = {
-        "ms-mppd": lambda: MSMPPD(rho=float(step.rho), perturbation=NOISES[step.noise](size)),
+        "ms-mppd": lambda: MSMPPD(rho=float(step.rho), perturbation=NOISES[step.noise](size, **ends)),
         "cross-entropy": CrossEntropy,
-        "certified": lambda: CertifiedLoss(size),
-        "s-ibp": lambda: SIBP(size),
+        "certified": lambda: CertifiedLoss(size, **ends),
+        "s-ibp": lambda: SIBP(size, **ends),
         "mse": MSE,
         "huber": lambda: Huber(delta),
-        "certified-moves": lambda: CertifiedMoves(size, delta),
-        **{name: partial(_of_events, form.norm, size, step.events) for name, form in OF_EVENTS.items()},
+        "certified-moves": lambda: CertifiedMoves(size, delta, **ends),
+        **{
+            name: partial(_of_events, form.norm, float(step.size), step.events) for name, form in OF_EVENTS.items()
+        },
         "gain-penalty": lambda: GainPenalty(float(step.gain_weight)),
         "margin-over-gain": lambda: MarginOverGain(float(step.margin_weight), epsilon=size, norm="linf"),
     }
@@ -217,7 +332,7 @@ def normalised(
     Args:
         network: of encoding "direct" or "none".
         shape: of one sample at one step.
-        mean, std: one number, or one a channel of images.
+        mean, std: one number, or one for each channel of images, or feature of flat inputs.
 
     Raises:
         ValueError: for numbers that do not fit, or a network that codes its inputs by rates or latencies.
@@ -226,16 +341,16 @@ def normalised(
         raise ValueError("mean: got it for a rate-coded network, whose inputs are probabilities, expected none")
     if network.encoding == "latency":
         raise ValueError("mean: got it for a latency-coded network, whose layers take its events, expected none")
-    channels = shape[0] if len(shape) == 3 else 1
+    channels = shape[0] if len(shape) in (1, 3) else 1
     for name, values in (("mean", mean), ("std", std)):
         if len(values) not in (1, channels):
             raise ValueError(
-                f"{name}: got {len(values)} numbers, expected 1 or one for each of {channels} channels"
+                f"{name}: got {len(values)} numbers, expected 1 or one for each of {channels} channels or features"
             )
     first = Normalize(*(tuple(values) * (channels // len(values)) for values in (mean, std)))
     settings = {"num_steps": network.num_steps, "encoding": network.encoding, "readout": network.readout}
-    layer = first if len(shape) == 3 else _flat(first, shape)
-    made = SpikingNetwork(layer.to(network.device, network.dtype), *network.layers, **settings).eval()
+    placed = (layer.to(network.device, network.dtype) for layer in _placed(first, shape))
+    made = SpikingNetwork(*placed, *network.layers, **settings).eval()
     least, largest = min(map(abs, std)), max(map(abs, mean))
     carry(network, made, lambda limit: limit * least - largest)
     return made
@@ -255,13 +370,10 @@ def flattening(network: SpikingNetwork) -> SpikingNetwork:
     return made
 
 
-def _flat(channel: Normalize, shape: Sequence[int]) -> nn.BatchNorm1d:
-    """Return the same map of each feature of a flat input."""
+def _placed(first: Normalize, shape: Sequence[int]) -> tuple[nn.Module, ...]:
+    """Return the layer for images, or for features of a flat input, each a channel of a pixel: it never learns."""
+    if len(shape) == 3:
+        return (first,)
     if len(shape) != 1:
         raise ValueError(f"mean: got it for inputs of shape {tuple(shape)}, expected flat ones or images")
-    layer = nn.BatchNorm1d(shape[0], eps=0.0, affine=False)
-    for name in ("running_mean", "running_var"):
-        value = getattr(channel, name)
-        assert isinstance(value, torch.Tensor)
-        getattr(layer, name).copy_(value.expand(shape[0]))
-    return layer.eval()
+    return nn.Unflatten(1, (shape[0], 1, 1)), first, nn.Flatten()

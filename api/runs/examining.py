@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from spikecert.analysis import StabilityReport, stability
+from spikecert.asking.boxes import BoxThreat
 from spikecert.asking.question import BaseQuestion, Proving, Question
 from spikecert.asking.threats import write_threat
 from spikecert.certify import L2, LInf, PixelBox, attack
 from spikecert.certify.attacks.standard import STANDARD, VERSION
 from spikecert.models import SpikingNetwork, network_hash
 from spikecert.models.deadline import Figures, Progress, no_figures
+from spikecert.models.differing.recorded import firing_names, record_network
 from spikecert.reports import ModelRecord, Plan, Record, Training, record
 from spikecert.reports.making.parts import Interrupted, PartStore, measure_in_parts
 from spikecert.reports.making.plans import name_of
@@ -24,8 +26,8 @@ from ..telling import PARTS, UNFINISHED, forget_unfinished, say
 from .building import described, first, fitting, scaled, write_all
 from .sources import data_of, label_of, network_of
 
-MEASURED = 32
-"""Samples on which growth is measured beside the gains."""
+MEASURED, LISTENED = 32, 8
+"""Samples on which growth is measured beside the gains, and on which each layer should fire."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,22 @@ def subject_of(asked: Question) -> Subject:
 def subject_at(model: Path, asked: BaseQuestion) -> Subject:
     """Return what a question is about, of the network in a file."""
     network = network_of(model)
-    source = data_of(asked.samples.data, asked.samples.root, network.num_steps, _limits(asked))
+    features = asked.threat.features if isinstance(asked.threat, BoxThreat) else None
+    source = data_of(asked.samples, network.num_steps, _limits(asked), features)
     network = scaled(network, source, asked.samples)
     chosen = fitting(network, source, asked.samples.samples, asked.device)
+    tell_of_silence(model, network, chosen)
     return Subject(network.called(label_of(model)), network, source, chosen)
+
+
+def tell_of_silence(model: Path, network: SpikingNetwork, samples: Split) -> None:
+    """Say on standard error which layers fire on none of a few samples: what is proven of them says little."""
+    some = samples.inputs[:LISTENED]
+    heard = record_network(network, some).spikes
+    silent = [name for name, spikes in zip(firing_names(network), heard, strict=True) if not bool(spikes.any())]
+    if silent:
+        told = f"{', '.join(silent)} fires at no step of the first {len(some)} samples"
+        say(f"{model}: {told}: what lies behind hears nothing, so that verdicts hold and say little")
 
 
 def conditions_of(asked: Question, how: Proving, network: SpikingNetwork, samples: int) -> dict[str, Any]:
@@ -72,7 +86,7 @@ def samples_alone(asked: Question) -> Split:
     """Return the samples for a module of whatever code, as the data have them."""
     if asked.samples.mean is not None:
         raise ValueError("mean: got --mean or --std for code, expected the module to normalise its inputs")
-    found = data_of(asked.samples.data, asked.samples.root, limits=_limits(asked))
+    found = data_of(asked.samples, limits=_limits(asked))
     return first(found.test, asked.samples.samples)
 
 

@@ -9,18 +9,17 @@ from typing import Any
 
 import torch
 
+from spikecert.asking.boxes import BoxThreat
 from spikecert.asking.run_files import Configuration, ModelStep, TrainStep
 from spikecert.asking.values import plain, written
 from spikecert.models import SpikingNetwork, save
 from spikecert.models.deadline import Progress
 from spikecert.reports import Plan, RadiusPlan, Training
-from spikecert.training import Dataset, dataset, fit
+from spikecert.training import Dataset
 
 from ..runs import building
 from .examining import Examined, Subject, examine
-from .sources import ZOO, label_of, network_of
-
-NETWORK = "network.safetensors"
+from .sources import ZOO, kept_data, label_of, network_of
 
 
 def execute(chosen: Configuration, path: Path, out: Path, root: Path | None, progress: Progress) -> Examined:
@@ -76,13 +75,13 @@ def _subject(
         given = Path(chosen.model.path)
         network, training = network_of(given if given.name.startswith(ZOO) else path.parent / given), None
         kept = f"{label_of(given)}.safetensors"
-        data = dataset(chosen.data.data, root, limits=chosen.limits, num_steps=network.num_steps)
+        data = kept_data(replace(chosen.data, root=root), network.num_steps, chosen.limits)
         save(network, out / kept)
         network = building.scaled(network, data, chosen.data)
         chosen = replace(chosen, model=ModelStep(path=kept))
     else:
         assert chosen.train is not None
-        data = dataset(chosen.data.data, root, limits=chosen.limits, num_steps=chosen.train.num_steps)
+        data = kept_data(replace(chosen.data, root=root), chosen.train.num_steps, chosen.limits)
         network, training = _trained(chosen, chosen.train, data, out, progress)
     samples = building.fitting(network, data, chosen.data.samples, chosen.device)
     return chosen, Subject(str(chosen.title), network, data, samples, training)
@@ -91,21 +90,22 @@ def _subject(
 def _trained(
     chosen: Configuration, step: TrainStep, data: Dataset, out: Path, progress: Progress
 ) -> tuple[SpikingNetwork, Training]:
-    template, aim = building.template(step), building.objective(step)
+    kept, aim = building.kept_network(step), building.objective(step)
     if aim.targets != "classes" and chosen.threat.asked is None:
         told = "which learns numbers, expected one of classes, or threat.property"
         raise ValueError(f"objective: got {step.objective!r}, {told}: a run counts what holds")
-    fresh = building.fresh_network(step.network, data, step.num_steps, template, chosen.seed)
-    run = fit(
-        fresh,
+    features = chosen.threat.features if isinstance(chosen.threat, BoxThreat) else None
+    run = building.trained(
+        step,
         data,
-        aim,
-        building.settings(step, chosen.seed),
-        folder=out / "training" / _key(chosen, step),
+        chosen.seed,
+        out / "training" / _key(chosen, step),
+        features,
+        kept,
         progress=progress,
         device=chosen.device,
     )
-    save(run.network, out / NETWORK)
+    save(run.network, out / building.NETWORK)
     settings = {**_told(step), "seed": chosen.seed, "best_epoch": run.best_epoch}
     return run.network, Training(settings=settings, seconds=run.seconds)
 

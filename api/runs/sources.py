@@ -22,10 +22,23 @@ from spikecert.processes import command, environment
 
 from ..telling import say
 
+HOW = {
+    ".nir": "a NIR graph, expected the file that `spikecert convert {0} --out {1}.safetensors` makes of it",
+    ".net": 'a network of lava-dl, expected the file of spikecert.save(from_lava("{0}"), "{1}.safetensors")',
+    ".json": 'expected a network, of Xylo that of spikecert.save(from_xylo("{0}"), "{1}.safetensors")',
+    **dict.fromkeys(
+        (".pt", ".pth", ".pkl"),
+        "a pickle, which runs code when it is opened, expected what `spikecert convert file.py:function --out"
+        " FILE` makes of the module with these weights",
+    ),
+}
+"""What to do with files that are no networks of spikecert's, by suffix."""
 ZOO = "zoo:"
 """What stands before the name of a network that comes with the package."""
 
 if TYPE_CHECKING:
+    from spikecert.asking.boxes import Feature
+    from spikecert.asking.question import Samples
     from spikecert.models import SpikingNetwork
     from spikecert.training import Dataset
 
@@ -83,9 +96,11 @@ def network_of(model: Path) -> "SpikingNetwork":
         from spikecert.formats import read_onnx
 
         return read_onnx(model)
-    added = None if kept is not None or model.suffix == ".safetensors" else reader_of(model.suffix)
-    if added is not None:
-        return _read_by(added, model)
+    if kept is None and model.suffix != ".safetensors":
+        if (added := reader_of(model.suffix)) is not None:
+            return _read_by(added, model)
+        if model.suffix in HOW:
+            raise ValueError(f"model: got {model}, {HOW[model.suffix].format(model.name, model.stem)}")
     network = load(model) if kept is None else load_zoo(kept)
     if network.unconfirmed:
         say(f"{shlex.quote(str(model))}: {UNCONFIRMED}")
@@ -119,25 +134,55 @@ def _in_zoo(model: Path) -> str | None:
 
 
 def data_of(
-    name: str, root: Path | None = None, num_steps: int | None = None, limits: tuple[float, float] = (0.0, 1.0)
+    asked: "Samples",
+    num_steps: int | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+    features: "Sequence[Feature] | None" = None,
 ) -> "Dataset":
-    """Return the data set of a name, of an .npz archive, or of a Python object named as in `loaded`.
+    """Return the data set that is asked for: one with a name, a file's, or a Python object's named as in `loaded`.
 
     A function may return a `Dataset`, or what `own_dataset` takes for its train part.
-    """
-    from spikecert.training import Dataset, dataset, own_dataset
 
+    Raises:
+        ValueError: also where a table's columns are other features, or of other units, than `features` tell.
+    """
+    from spikecert.training import Dataset, own_dataset
+
+    name = asked.data
     if ":" not in name:
         if name.endswith(".py"):
             raise ValueError(f"data: got {name}, expected {name}:function, which returns a data set")
-        steps = {} if num_steps is None else {"num_steps": num_steps}
-        return dataset(name, root, limits=limits, **steps)
+        return _checked(kept_data(asked, num_steps, limits), features)
+    for option in ("label", "duration"):
+        if getattr(asked, option) is not None:
+            raise ValueError(f"{option}: got it for {name}, expected none: it is of tables and recordings")
     place, _, attribute = name.rpartition(":")
     found = _called(_attribute(_module(place), name, attribute), name)
     if not isinstance(found, Dataset):
         return own_dataset(name, found, limits=limits)
     if found.limits != limits:
         raise ValueError(f"range: got {limits}, and {name} says {found.limits}, expected the same")
+    return found
+
+
+def kept_data(asked: "Samples", num_steps: int | None, limits: tuple[float, float]) -> "Dataset":
+    """Return the data set of a name or a file: no code is run."""
+    from spikecert.training import dataset
+
+    steps = {} if num_steps is None else {"num_steps": num_steps}
+    duration = None if asked.duration is None else float(asked.duration)
+    return dataset(asked.data, asked.root, limits=limits, label=asked.label, duration=duration, **steps)
+
+
+def _checked(found: "Dataset", features: "Sequence[Feature] | None") -> "Dataset":
+    told = [f"{one.name} [{one.unit}]" for one in features or ()]
+    held = [f"{name} [{unit}]" for name, unit in found.features]
+    if told and held and told != held:
+        got, expected = next(
+            (pair for pair in zip(told, held, strict=False) if pair[0] != pair[1]),
+            (f"{len(told)} of them", f"{len(held)}"),
+        )
+        raise ValueError(f"features: got {got}, expected {expected}, as the table has")
     return found
 
 

@@ -239,3 +239,14 @@ let flatten layer signal =
   if not (1 <= first && first <= final && final < count) then refuse "no rule for a Flatten that does not fit, or touches the batch";
   let part from til = List.filteri (fun i _ -> from <= i && i < til) shape in
   { signal with sizes = part 0 (first - 1) @ [ flat (part (first - 1) final) ] @ part final count }
+
+let unflatten layer signal =
+  let shape = signal.sizes in
+  known "an Unflatten" [ "type"; "dim"; "unflattened_size" ] layer;
+  let axis = whole "dim" (field "dim" layer) and sizes = List.map (whole "unflattened_size") (list "unflattened_size" (field "unflattened_size" layer)) in
+  let fits = 1 <= axis && axis <= List.length shape && List.for_all (fun size -> 1 <= size) sizes in
+  let count = if fits then List.nth shape (axis - 1) else 0 in
+  let product = List.fold_left (fun product size -> if product > count || size > count then count + 1 else product * size) 1 sizes in
+  if not fits || product <> count then refuse "no rule for an Unflatten that does not fit, or is told otherwise";
+  let part from til = List.filteri (fun i _ -> from <= i && i < til) shape in
+  { signal with sizes = part 0 (axis - 1) @ sizes @ part axis (List.length shape) }

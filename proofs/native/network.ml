@@ -110,6 +110,7 @@ let rec behind content tensors name (b, signal) layer =
   let mapped signal = ({ b with node = b.node + 1 }, signal) in
   match text "type" layer with
   | "Flatten" -> (b, flatten layer signal)
+  | "Unflatten" -> (b, unflatten layer signal)
   | "Linear" -> mapped (linear content tensors name layer signal)
   | "Conv2d" -> mapped (convolution content tensors name layer signal)
   | "AvgPool2d" -> mapped (pool name layer signal)

@@ -71,12 +71,12 @@ def test_infinite_gains_are_json_too(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_theorems_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["theorems"]) == 0
+    assert main(["gains", "--theorem", "all"]) == 0
     assert "quoted-l2-gain" in capsys.readouterr().out
-    assert main(["theorems", "quoted-l2-gain", "--json"]) == 0
+    assert main(["gains", "--theorem", "quoted-l2-gain", "--json"]) == 0
     (content,) = json.loads(capsys.readouterr().out)
     assert content["counterexample"]["ratio"] == "101/48"
-    assert main(["theorems", "loss-link", "--latex"]) == 0
+    assert main(["gains", "--theorem", "loss-link", "--latex"]) == 0
     assert r"\begin{theorem}" in capsys.readouterr().out
 
 
@@ -90,7 +90,7 @@ def test_theorems_lists_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
         (["gains", "MODEL", "--method", "guess"], "method"),
         (["gains", "MODEL", "--surrogate"], "samples"),
         (["gains", "MODEL", "--input-shape", "a"], "input-shape"),
-        (["theorems", "banach"], "name"),
+        (["gains", "--theorem", "banach"], "name"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(

@@ -83,7 +83,10 @@ def test_a_warning_is_one_line_that_is_safe_to_show(run, monkeypatch):
         return 0
 
     monkeypatch.setattr(cli, "_run", warned)
-    assert run("theorems").err == "spikecert: warning: folder: a\\x1b[2Kb c is decided again: it is cut short\n"
+    assert (
+        run("gains", "--theorem", "all").err
+        == "spikecert: warning: folder: a\\x1b[2Kb c is decided again: it is cut short\n"
+    )
 
 
 def test_the_shell_completes_commands_options_and_names():
@@ -144,7 +147,7 @@ def test_completion_and_help_know_the_names_that_exist():
         (("report", "MODEL", "--open"), "open: got no page to show, expected --out FILE.html beside --open"),
         (("report", "MODEL", "--summary"), "summary: got no file to write, expected --out FILE.html or FILE.md"),
         (("gains", "/nowhere.safetensors"), "path: got /nowhere.safetensors"),
-        (("theorems", "hope"), "hope"),
+        (("gains", "--theorem", "hope"), "hope"),
         (("convert", "mine.py", "--out", "OUT"), "source: got mine.py, expected mine.py:name"),
         (
             ("convert", "torch.nn:Identity", "--out", "OUT"),

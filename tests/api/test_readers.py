@@ -123,9 +123,15 @@ ROWS = (
     Row("certificates", ("analysis/certificates/checking.py:read_content",), ("certificates",), EVERYWHERE),
     Row(
         "your own arrays",
-        ("training/data/arrays.py:load_arrays",),
+        ("training/data/arrays.py:load_arrays", "training/data/arrays.py:_Folder"),
         ("npz",),
         f"{LIMITS}test_an_archive_is_unpacked_in_proportion",
+    ),
+    Row(
+        "your own tables",
+        ("training/data/tables.py:read_table", "training/data/tables.py:_parquet"),
+        ("table",),
+        "tests/training/test_tables.py::test_what_is_no_table_is_one_line",
     ),
     Row(
         "your own pictures",

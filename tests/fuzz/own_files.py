@@ -17,10 +17,12 @@ from torch import nn
 from spikecert import LIF, SpikingNetwork, dataset, mlp, save
 from spikecert.formats.onnx import read_onnx, write_onnx
 from spikecert.models import Residual
+from spikecert.training.data.tables import draft, to_toml
 
 from .mutators import LARGEST, mutate_bytes
 
 LABELS = np.arange(20) % 2
+EVENTS = [("recording", "<i4"), ("t", "<i8"), ("x", "|u1"), ("p", "|u1")]
 NAMES = (
     "inputs",
     "labels",
@@ -31,6 +33,11 @@ NAMES = (
     "test_inputs",
     "test_labels",
     "junk",
+    "recording",
+    "t",
+    "x",
+    "y",
+    "p",
 )
 KINDS = tuple(b"<f4 |b1 >u8 <i3 |O <U1 >U2 <U0 <f16 <c8 |V4 |a3 <M8 <f2 |S2 <U99999999".split())
 SHAPES = tuple(
@@ -53,8 +60,33 @@ def archives() -> list[bytes]:
         {"inputs": inputs, "labels": LABELS, "names": np.array(["é", "日本"])},
         {"events": frames, "labels": LABELS.astype(">u2")},
         splits,
+        {"events": np.array([(k // 5, k % 5, k % 3, k % 2) for k in range(100)], EVENTS), "labels": LABELS},
+        {"t": np.arange(20.0), "x": LABELS, "recording": np.arange(20), "labels": LABELS},
     )
     return [_zipped({f"{name}.npy": _npy(value) for name, value in arrays.items()}) for arrays in held]
+
+
+def tables() -> list[bytes]:
+    """Return tables of classes, of numbers to learn, with splits, quotes and other separators."""
+    rows = [f"{k / 9:.3f},{k - 7},{'fair' if k % 2 else 'storm'}" for k in range(20)]
+    head = '"wind [m/s]",heat (degC),label'
+    plain = "\n".join([head, *rows])
+    parts = [f"{row},{'test' if k > 14 else 'train'}" for k, row in enumerate(rows)]
+    return [
+        plain.encode(),
+        plain.replace(",", ";").replace("storm", '"a;b ""c"""').encode(),
+        "\r\n".join([f"{head},split", *parts]).encode(),
+        "\n".join(["a\tlabel", *(f"{k / 7}\t{k / 3:.2f}" for k in range(20))]).encode(),
+    ]
+
+
+def read_table(data: bytes) -> None:
+    """Read a table as a data set, and draft its features."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.csv"
+        path.write_bytes(data)
+        to_toml(path.name, draft(path))
+        dataset(str(path), limits=(-1e9, 1e9))
 
 
 def _npy(value: np.ndarray) -> bytes:

@@ -346,6 +346,7 @@ def readers() -> dict[str, Reader]:
             "shd", data_files.read_spikes, data_files.spikes, (nir_files.mutate, nir_files.mutate, mutate_bytes)
         ),
         Reader("npz", own_files.read_archive, own_files.archives, (own_files.mutate_archive, mutate_bytes)),
+        Reader("table", own_files.read_table, own_files.tables, (mutate_text, mutate_bytes)),
         Reader("picture", own_files.read_picture, own_files.pictures, (own_files.mutate_picture, mutate_bytes)),
         Reader("onnx", own_files.read_graph, own_files.graphs, (own_files.mutate_graph, mutate_bytes)),
         Reader("configuration", configurations.read_run, configurations.runs, toml),

@@ -1,11 +1,11 @@
 """Data sets by name: `dataset` and its tables of loaders."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...models.constants import at_least
 from ...models.validation import check_choice
-from .arrays import load_arrays, load_digit_values, regression_dataset
+from .arrays import has_arrays, load_arrays, load_digit_values, regression_dataset
 from .cifar import load_cifar
 from .digit_events import DEFAULT_STEPS, digit_events, load_digit_events
 from .folders import load_folder
@@ -14,6 +14,8 @@ from .own import checked_limits, own_dataset
 from .recordings.dvs_gesture import load_gestures
 from .recordings.neuromorphic import load_nmnist, load_shd, load_ssc
 from .splits import Dataset, Split
+from .tables import SUFFIXES as TABLES
+from .tables import load_table
 from .temporal.pulses import load_digit_recall, load_digit_sequences, load_pulses, pulses
 
 __all__ = [
@@ -61,6 +63,8 @@ def dataset(
     seed: int = 0,
     num_steps: int = DEFAULT_STEPS,
     limits: tuple[float, float] = (0.0, 1.0),
+    label: Sequence[str] | None = None,
+    duration: float | None = None,
 ) -> Dataset:
     """Return the train, validation and test splits of a data set.
 
@@ -74,14 +78,19 @@ def dataset(
             "digit-events" (made from the digits), "order", "delayed-xor", "gap", "coincidence", "copying" (see
             `pulses`), "nmnist", "shd", "ssc" or "dvs-gesture"; or the path of an .npz archive of your own
             arrays, inputs and labels, or train_inputs, train_labels, test_inputs and so on (see `own_dataset`), or
-            of a folder of pictures, FOLDER/CLASS/*.png, or FOLDER/train/CLASS/*.png and so on.
+            recordings of events (see `load_arrays`); of a folder of such arrays, *.npy; of a table, .csv or
+            .parquet (see `load_table`); or of a folder of pictures, FOLDER/CLASS/*.png, or
+            FOLDER/train/CLASS/*.png and so on.
         root: the folder of the files, in torchvision's layout or as downloaded. What is made from the digits, or
             makes itself, needs none; "fashion-mnist" is also looked for where Debian's package
             dataset-fashion-mnist puts it.
         seed: of the random cuts: the validation split of every data set and the test split of the digits; and of
             what makes itself.
         num_steps: T ≥ 1, how many frames events are binned into; images, and digits piece by piece, ignore it.
-        limits: the least and the greatest value of inputs in an archive of your own.
+        limits: the least and the greatest value of inputs in an archive or a table of your own.
+        label: of a table: the columns of what is to be learned; None for "label".
+        duration: of recordings of events of your own: how long they are, in the unit of their times; None: until
+            the last event of all.
 
     Raises:
         ValueError: for an unknown name or a broken file.
@@ -93,10 +102,22 @@ def dataset(
     (1197, 300, 300, (64,))
     """
     folder, seed = None if root is None else Path(root), at_least(0)("seed", seed)
-    if type(name) is str and name.endswith(".npz"):
-        return load_arrays(_place(name, folder), seed, limits)
+    of_table, of_arrays = (type(name) is str and name.lower().endswith(ends) for ends in (TABLES, ".npz"))
+    of_arrays = of_arrays or (type(name) is str and has_arrays(_place(name, folder)))
+    if label is not None and not of_table:
+        raise ValueError(
+            f"label: got {','.join(label)[:60]!r} for {name}, expected none: it is a column of a table"
+        )
+    if of_table:
+        return load_table(_place(name, folder), seed, limits, label)
+    if of_arrays:
+        return load_arrays(_place(name, folder), seed, limits, at_least(1)("num_steps", num_steps), duration)
+    if duration is not None:
+        raise ValueError(
+            f"duration: got {duration} for {name}, expected none: it is of recordings in an .npz archive"
+        )
     if checked_limits(limits) != (0.0, 1.0):
-        raise ValueError(f"limits: got {limits}, expected (0, 1) for {name}, or an .npz archive of your own")
+        raise ValueError(f"limits: got {limits}, expected (0, 1) for {name}, or an archive or a table of your own")
     if type(name) is str and name not in (*IMAGES, *EVENTS) and _place(name, folder).is_dir():
         return load_folder(_place(name, folder), seed)
     check_choice("dataset", name, (*IMAGES, *EVENTS))

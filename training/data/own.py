@@ -12,6 +12,8 @@ from .splits import Dataset, Split, split_off
 
 TEST_SHARE, VALIDATION_SHARE = 5, 10
 """Of data without splits a fifth becomes the test split, of what is left a tenth the validation split."""
+MOST_COUNT = 2**24
+"""The greatest whole number up to which float32 has all."""
 NOTHING = "expected a pair of inputs and labels, or samples by index, (input, label) each"
 
 
@@ -144,7 +146,10 @@ def _is_array(item: Any) -> bool:
 
 def _tensor(told: str, item: Tensor | np.ndarray) -> Tensor:
     try:
-        return item.detach().cpu() if isinstance(item, Tensor) else torch.from_numpy(np.ascontiguousarray(item))
+        if isinstance(item, Tensor):
+            return item.detach().cpu()
+        signed = item.astype(np.int64) if item.dtype.kind == "u" and item.dtype.itemsize > 1 else item
+        return torch.from_numpy(np.ascontiguousarray(signed))
     except TypeError as error:
         raise TypeError(f"{told}: got an array of {item.dtype}, expected numbers") from error
 
@@ -167,11 +172,13 @@ def _gathered(told: str, part: Any) -> tuple[Tensor, Tensor]:
 
 
 def _numbers(told: str, inputs: Tensor, limits: tuple[float, float]) -> Tensor:
-    """Return inputs within their limits: bytes divided by 255, floats as they are, in float32."""
+    """Return inputs within their limits: bytes divided by 255, other numbers as they are, in float32."""
     if inputs.dtype == torch.uint8:
         inputs = inputs.float().div_(255.0)
-    if not inputs.is_floating_point():
-        raise TypeError(f"{told}: got inputs of {inputs.dtype}, expected bytes or floats")
+    if inputs.dtype == torch.bool or inputs.is_complex():
+        raise TypeError(f"{told}: got inputs of {inputs.dtype}, expected bytes, whole numbers or floats")
+    if not inputs.is_floating_point() and int(inputs.abs().max()) > MOST_COUNT:
+        raise ValueError(f"{told}: got whole numbers beyond {MOST_COUNT}, which float32 rounds")
     inputs = inputs.float()
     low, high = float(inputs.min()), float(inputs.max())
     if not (low >= limits[0] and high <= limits[1]):  # NaN too

@@ -56,6 +56,7 @@ class Dataset:
         num_steps: T of event frames, for networks with encoding "none"; None for images.
         names: of the classes, for reports; empty where they have none.
         limits: the least and the greatest value that an input may have.
+        features: name and unit of each, where a table told them.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Dataset:
     num_steps: int | None = None
     names: tuple[str, ...] = ()
     limits: tuple[float, float] = (0.0, 1.0)
+    features: tuple[tuple[str, str], ...] = ()
 
 
 def split_off(whole: Split, count: int, seed: int) -> tuple[Split, Split]:

@@ -43,7 +43,7 @@ def ablate(asked: Ablating) -> int:
     from spikecert.runs.building import fitting, scaled
 
     network = network_of(asked.model)
-    source = data_of(asked.data, asked.root, network.num_steps, asked.limits)
+    source = data_of(asked, network.num_steps, asked.limits)
     network = scaled(network, source, asked)
     chosen = fitting(network, source, asked.samples, asked.device)
     with Bars() as bars:

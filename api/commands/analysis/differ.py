@@ -60,7 +60,7 @@ def differ(asked: Annotated[Differing, Without("mean", "std", "device")]) -> int
     builds = [_build(text) for text in (asked.a, asked.b)]
     networks = [build for build in builds if isinstance(build, SpikingNetwork)]
     timed = next((network.num_steps for network in networks if network.timed), None)
-    inputs = first(data_of(asked.data, asked.root, timed, asked.limits).test, asked.samples).inputs
+    inputs = first(data_of(asked, timed, asked.limits).test, asked.samples).inputs
     with Bars() as bars:
         limit = None if asked.timeout is None else float(asked.timeout)
         step = None if asked.dt is None else float(asked.dt)

@@ -1,7 +1,7 @@
 """`spikecert gains`: the gains of a network's layers, its stability on data, and a check of certificates."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from spikecert.asking.values import Naming, Numeral, many, real, text, whole
 
 from ...runs.sources import data_of, network_of
 from ...telling import show, show_json, table, write_files
+from .theorems import show_theorems
 
 if TYPE_CHECKING:
     from spikecert.analysis import CheckedClaim, GainReport, StabilityReport
@@ -43,6 +44,8 @@ class Gaining(ScaledSamples):
         surrogate: also one LMI for the surrogate network; needs --samples.
         check: prove FILE's certificates again; with MODEL, its layers' numbers too.
         plot: folder for bode.svg, horizon.svg and decay.svg.
+        theorem: show a theorem in place of gains, its derivation replayed step by step; all: list them.
+        latex: with --theorem: print LaTeX.
         json: print JSON on standard output and nothing else.
     """
 
@@ -58,14 +61,18 @@ class Gaining(ScaledSamples):
     surrogate: bool = False
     check: Path | None = None
     plot: Path | None = None
+    theorem: Annotated[str, text("a theorem, or all")] | None = None
+    latex: bool = False
     json: bool = False
 
 
 @command
 def gains(asked: Annotated[Gaining, Without("device")]) -> int:
-    """Print the proven gain of each spiking layer's simplified dynamics, or check saved certificates."""
+    """Print the proven gain of each spiking layer's simplified dynamics; check certificates, or show theorems."""
     from spikecert.analysis import gain, report_data
 
+    if asked.theorem is not None:
+        return show_theorems(asked.theorem, asked.latex, asked.json)
     if asked.check is not None:
         return _check(asked.check, asked.model, asked.json)
     network, source = _network(asked)
@@ -93,7 +100,7 @@ def _network(asked: Gaining) -> "tuple[SpikingNetwork, Dataset | None]":
         raise ValueError("samples: got none, expected --samples N beside --surrogate")
     network = network_of(asked.model)
     if asked.data or asked.samples is not None:
-        source = data_of(asked.data or "digits", asked.root, network.num_steps, asked.limits)
+        source = data_of(replace(asked, data=asked.data or "digits"), network.num_steps, asked.limits)
         return scaled(network, source, asked), source
     if asked.mean is not None or asked.limits != (0.0, 1.0):
         raise ValueError("data: got none, expected --data beside --range, --mean and --std")

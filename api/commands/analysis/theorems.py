@@ -1,34 +1,28 @@
-"""`spikecert theorems`: the theory, and a replay of its derivations."""
+"""`spikecert gains --theorem`: the theory, and a replay of its derivations."""
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from ...telling import show, show_json
-from ..options import Json
 
 if TYPE_CHECKING:
     from spikecert.analysis.symbolic import Derivation, Refutation, Theorem
 
 
-def theorems(
-    name: Annotated[
-        str | None, typer.Argument(help="One theorem, with its derivation; default: list all.")
-    ] = None,
-    as_json: Json = False,
-    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
-) -> int:
-    """List the theorems, or show one; each derivation is replayed by sympy, step by step, before it is shown."""
+ALL = "all"
+
+
+def show_theorems(name: str, latex: bool, as_json: bool) -> int:
+    """List all theorems, or show one; each derivation is replayed by sympy, step by step, before it is shown."""
     from spikecert.analysis.symbolic import theorem
     from spikecert.analysis.symbolic import theorems as everything
 
-    asked = everything() if name is None else (theorem(name),)
+    asked = everything() if name == ALL else (theorem(name),)
     results = [item.verify() for item in asked]
     if as_json:
         show_json([_as_data(item, result) for item, result in zip(asked, results, strict=True)])
     elif latex:
         show("\n\n".join(item.latex() for item in asked))
-    elif name is None:
+    elif name == ALL:
         show("\n".join(_line(item, result) for item, result in zip(asked, results, strict=True)))
     else:
         show(f"{asked[0].text()}\n\n{_verdict(results[0])}")

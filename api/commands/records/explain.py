@@ -83,7 +83,15 @@ def _question(known: "Record", how: Explaining) -> Question:
     if known.threat.asked is not None:
         raise ValueError("record: got one of a property, expected one of labels: explain asks about the class")
     place, data = how.model or named_network(known, how.record), how.data or _data(known)
-    samples = Samples(data=data, root=how.root, samples=known.data.samples, mean=how.mean, std=how.std)
+    samples = Samples(
+        data=data,
+        label=how.label,
+        duration=how.duration,
+        root=how.root,
+        samples=known.data.samples,
+        mean=how.mean,
+        std=how.std,
+    )
     return Question(model=place, threat=known.threat, samples=samples, seed=known.seeds.get("seed", 0))
 
 

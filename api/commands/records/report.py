@@ -98,7 +98,7 @@ def report(
     records: Annotated[list[Path], typer.Argument(help="Records (JSON); several are put side by side.")],
     how: Rendering,
     comparing: Against,
-    replaying: Annotated[Replaying, Without("data", "root", "samples")],
+    replaying: Annotated[Replaying, Without("data", "label", "duration", "root", "samples")],
     radii: Annotated[
         list[Path] | None, typer.Option("--radii", help="A radii.json of `radius --out`; repeat it for several.")
     ] = None,
