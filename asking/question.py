@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from .events import BLOCK, Border, EventBlock, Kind, Limit
-from .threats import ANY, LInfThreat, Range, Threat
+from .threats import ANY, RANGE, LInfThreat, Threat
 from .values import Mistake, Naming, Notation, Numeral, Saying, added, choice, many, real, text, whole
 
 
@@ -64,7 +64,7 @@ class Samples:
     """Which samples: the first of the test split.
 
     Attributes:
-        data: digits, mnist, …; your own: x.csv, x.npz (more: --data x.csv --help), a folder of pictures,
+        data: digits, mnist, …; your own: x.csv, x.npz (see --data x.csv --help), a folder of pictures,
             file.py:function (its code is run).
         label: of a table: its column of classes, or columns of numbers to learn; default: label.
         duration: of recordings of events, in the unit of their times; default: until the last event.
@@ -96,7 +96,10 @@ class ScaledSamples(Samples):
         device: cpu, cuda, cuda:1, …
     """
 
-    range: Range = (Numeral(0, "0"), Numeral(1, "1"))
+    range: Annotated[tuple[Numeral, ...], RANGE, Naming("range", forms=(*TABLES, *ARRAYS))] = (
+        Numeral(0, "0"),
+        Numeral(1, "1"),
+    )
     device: str = "cpu"
 
     @property

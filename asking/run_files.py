@@ -31,7 +31,7 @@ class TrainStep:
     """A network to train.
 
     Attributes:
-        network: architecture, such as mlp:128-64; or a network file or zoo:NAME, which is trained further.
+        network: architecture, such as mlp:128-64; or a network file or zoo:NAME, to train it further.
         neuron: lif, dlif (learns its input scale), plif (learns λ) or package:name.
         num_steps: T.
         decay: λ.
@@ -42,7 +42,7 @@ class TrainStep:
             +gain-penalty, +margin-over-gain or, of real targets, +certified-moves.
         rho: weight of the membrane perturbation.
         noise: single-step or gaussian: the perturbed copy.
-        size: of that perturbation; ε of other objectives; of data with a range of their own a share of it.
+        size: of that perturbation; ε of other objectives; a share of --range.
         gain_weight: weight of gain-penalty.
         margin_weight: weight of margin-over-gain.
         delta: what certified-moves lets an output move; where huber turns straight.

@@ -56,9 +56,8 @@ Sizes = Annotated[
     many(real("a number above 0, such as 8/255", above=0.0)),
     Naming("epsilon", always=True),
 ]
-Range = Annotated[
-    tuple[Numeral, ...], many(real(), 2, 2, "the least and the greatest value, as in 0,1"), Naming("range")
-]
+RANGE = many(real(), 2, 2, "the least and the greatest value, as in 0,1")
+Range = Annotated[tuple[Numeral, ...], RANGE, Naming("range")]
 ZERO, ONE = Numeral(0, "0"), Numeral(1, "1")
 
 

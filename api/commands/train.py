@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from spikecert.asking.boxes import FEATURES, OwnFeatures
 from spikecert.asking.options import Without, command, typed
-from spikecert.asking.question import Count, ScaledSamples, Seed
+from spikecert.asking.question import ARRAYS, TABLES, Count, ScaledSamples, Seed
 from spikecert.asking.run_files import TrainStep
-from spikecert.asking.values import Mistake, Saying, many, whole
+from spikecert.asking.values import Mistake, Naming, Saying, many, whole
 
 from ..progress import Bars
 from ..runs.sources import beside, data_of
@@ -32,8 +32,7 @@ class Runs(ScaledSamples):
     """On which samples it is trained, with which seeds, and where the networks go.
 
     Attributes:
-        features: a TOML file with a table for each feature (`spikecert data draft` writes it); training sees all
-            in [0, 1], the network takes them in their units.
+        features: a TOML file with a table for each feature (`spikecert data draft`): it then takes their units.
         out: folder for network.safetensors, checkpoints, history.csv.
         seed: of everything random.
         seeds: several, such as 0,1,2: one folder each, mean and spread at the end.
@@ -41,7 +40,7 @@ class Runs(ScaledSamples):
         json: print JSON on standard output and nothing else.
     """
 
-    features: Annotated[OwnFeatures | None, FEATURES] = None
+    features: Annotated[OwnFeatures | None, FEATURES, Naming(forms=(*TABLES, *ARRAYS))] = None
     out: Path
     seed: Seed = 0
     seeds: Annotated[tuple[int, ...], many(whole(), expected="whole numbers from 0 on, such as 0,1,2")] | None = (
@@ -171,7 +170,7 @@ def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "st
     return 0
 
 
-vars(train)["forms"] = {name: EVENTS for name in train.__annotations__ if name.startswith("step__events__")}
+vars(train)["forms"] |= {name: EVENTS for name in train.__annotations__ if name.startswith("step__events__")}
 
 
 def _trained(

@@ -97,7 +97,7 @@ def kept_network(step: TrainStep) -> SpikingNetwork | None:
 
 
 @dataclass(frozen=True)
-class Scale:
+class FeatureScale:
     """Ends of each feature, or of all: training sees numbers in [0, 1], and the network takes them as they are.
 
     Attributes:
@@ -108,10 +108,10 @@ class Scale:
     high: tuple[float, ...]
 
     @staticmethod
-    def of(data: "Dataset", features: Sequence[Feature] | None) -> "Scale | None":
+    def of(data: "Dataset", features: Sequence[Feature] | None) -> "FeatureScale | None":
         """Return the scale of features, or of the data's own range; None where that is [0, 1] already."""
         ends = [(float(one.range[0]), float(one.range[1])) for one in features or ()] or [data.limits]
-        return None if ends == [(0.0, 1.0)] else Scale(*zip(*ends, strict=True))
+        return None if ends == [(0.0, 1.0)] else FeatureScale(*zip(*ends, strict=True))
 
     def of_data(self, data: "Dataset") -> "Dataset":
         """Return the data in [0, 1].
@@ -175,7 +175,7 @@ def trained(
         aim = objective(step, data.limits)
         return fit(kept, data, aim, settings(step, seed), folder=folder, **rest)
     fresh = fresh_network(step.network, data, step.num_steps, template(step), seed)
-    scale, how = Scale.of(data, features), (objective(step), settings(step, seed))
+    scale, how = FeatureScale.of(data, features), (objective(step), settings(step, seed))
     if scale is None:
         return fit(fresh, data, *how, folder=folder, **rest)
     found = fit(fresh, scale.of_data(data), *how, folder=folder / SCALED, **rest)

@@ -53,18 +53,7 @@ def subject_at(model: Path, asked: BaseQuestion) -> Subject:
     source = data_of(asked.samples, network.num_steps, _limits(asked), features)
     network = scaled(network, source, asked.samples)
     chosen = fitting(network, source, asked.samples.samples, asked.device)
-    tell_of_silence(model, network, chosen)
     return Subject(network.called(label_of(model)), network, source, chosen)
-
-
-def tell_of_silence(model: Path, network: SpikingNetwork, samples: Split) -> None:
-    """Say on standard error which layers fire on none of a few samples: what is proven of them says little."""
-    some = samples.inputs[:LISTENED]
-    heard = record_network(network, some).spikes
-    silent = [name for name, spikes in zip(firing_names(network), heard, strict=True) if not bool(spikes.any())]
-    if silent:
-        told = f"{', '.join(silent)} fires at no step of the first {len(some)} samples"
-        say(f"{model}: {told}: what lies behind hears nothing, so that verdicts hold and say little")
 
 
 def conditions_of(asked: Question, how: Proving, network: SpikingNetwork, samples: int) -> dict[str, Any]:
@@ -145,12 +134,22 @@ def examine(
         if error.finished is None:
             raise
         return Examined(recorded(error.finished, error.samples), store, interrupted=True)
+    tell_of_silence(subject)
     if gains:
         progress("gains", 0, 1)
         report = stability_or_none(network, samples, plan)
         found = found if report is None else with_gains(found, report)
         progress("gains", 1, 1)
     return Examined(recorded(found), store)
+
+
+def tell_of_silence(subject: Subject) -> None:
+    """Say on standard error which layers fire on none of a few samples: what is proven of them says little."""
+    some = subject.samples.inputs[:LISTENED]
+    heard = zip(firing_names(subject.network), record_network(subject.network, some).spikes, strict=True)
+    if silent := [name for name, spikes in heard if not bool(spikes.any())]:
+        told = f"{', '.join(silent)} fires at no step of the first {len(some)} samples"
+        say(f"{subject.name}: {told}: what lies behind hears nothing, so that verdicts hold and say little")
 
 
 def write(examined: Examined, out: Path) -> list[Path]:

@@ -81,16 +81,23 @@ def _subject(
         chosen = replace(chosen, model=ModelStep(path=kept))
     else:
         assert chosen.train is not None
-        data = kept_data(replace(chosen.data, root=root), chosen.train.num_steps, chosen.limits)
-        network, training = _trained(chosen, chosen.train, data, out, progress)
+        start = building.kept_network(chosen.train)
+        steps = chosen.train.num_steps if start is None else start.num_steps
+        data = kept_data(replace(chosen.data, root=root), steps, chosen.limits)
+        network, training = _trained(chosen, chosen.train, start, data, out, progress)
     samples = building.fitting(network, data, chosen.data.samples, chosen.device)
     return chosen, Subject(str(chosen.title), network, data, samples, training)
 
 
 def _trained(
-    chosen: Configuration, step: TrainStep, data: Dataset, out: Path, progress: Progress
+    chosen: Configuration,
+    step: TrainStep,
+    start: SpikingNetwork | None,
+    data: Dataset,
+    out: Path,
+    progress: Progress,
 ) -> tuple[SpikingNetwork, Training]:
-    kept, aim = building.kept_network(step), building.objective(step)
+    aim = building.objective(step)
     if aim.targets != "classes" and chosen.threat.asked is None:
         told = "which learns numbers, expected one of classes, or threat.property"
         raise ValueError(f"objective: got {step.objective!r}, {told}: a run counts what holds")
@@ -101,7 +108,7 @@ def _trained(
         chosen.seed,
         out / "training" / _key(chosen, step),
         features,
-        kept,
+        start,
         progress=progress,
         device=chosen.device,
     )

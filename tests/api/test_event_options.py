@@ -153,7 +153,7 @@ def test_what_is_trained_against_is_what_was_said(run, tmp_path, monkeypatch, to
         seen.append(aim)
         raise ValueError("stopped: got enough")
 
-    monkeypatch.setattr("spikecert.training.fit", stop)
+    monkeypatch.setattr("spikecert.runs.building.fit", stop)
     options = "--data", "digit-events", "--num-steps", "3", "--neuron", "lif", "--out", tmp_path / "out"
     assert run("train", *options, "--objective", told[0], "--size", *told[1:]).status == 2
     assert isinstance(seen[0], CertifiedEvents)

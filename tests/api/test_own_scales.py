@@ -81,7 +81,7 @@ def test_epsilon_stays_in_the_unit_of_the_data(run, model, tmp_path):
     assert run("certify", model, *options, "--out", tmp_path).status in (0, 1)
     found = load_record(tmp_path / "record.json")
     assert found.threat.epsilons == (1 / 255,)
-    assert found.models[0].architecture.description["layers"][0]["type"] == "BatchNorm1d"
+    assert found.models[0].architecture.description["layers"][1]["type"] == "Normalize"
     assert "--mean .5 --std .25" in found.command
 
 
@@ -95,7 +95,10 @@ def test_epsilon_stays_in_the_unit_of_the_data(run, model, tmp_path):
         (("--mean", ".5"), "std: got none, expected mean and std, or neither"),
         (("--std", ".5"), "mean: got none, expected mean and std, or neither"),
         (("--mean", ".5", "--std", "0"), "std"),
-        (("--mean", ".5,.5", "--std", "1"), "mean: got 2 numbers, expected 1 or one for each of 1 channels"),
+        (
+            ("--mean", ".5,.5", "--std", "1"),
+            "mean: got 2 numbers, expected 1 or one for each of 64 channels or features",
+        ),
         (("--data", "mine.py"), "data: got mine.py, expected mine.py:function, which returns a data set"),
     ],
 )

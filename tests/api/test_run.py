@@ -131,7 +131,10 @@ def test_what_is_left_out_has_the_defaults_of_the_commands(run, model, tmp_path)
         (("samples = 4", 'samples = "many"'), "mine.toml: data.samples: got 'many', expected a whole number"),
         (("samples = 4", "samples = 4.0"), "mine.toml: data.samples: got 4.0, expected a whole number"),
         (("samples = 4", "samples = true"), "mine.toml: data.samples: got True, expected a whole number"),
-        (("samples = 4", "seeds = 4"), "mine.toml: data.seeds: got a key that is not known, expected name, root"),
+        (
+            ("samples = 4", "seeds = 4"),
+            "mine.toml: data.seeds: got a key that is not known, expected name, label, duration, root",
+        ),
         (("samples = 4", 'name = "cats"'), "dataset: got 'cats'"),
         (
             ("[model]", "[threat]\nepsilon = [0]\n[model]"),

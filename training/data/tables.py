@@ -35,7 +35,7 @@ HEAD = re.compile(r"\s*(.*?)\s*(?:\[([^\[\]]{0,40})\]|\(([^()]{0,40})\))?\s*", r
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One column: its name, its unit if it has one, and its cells as they are written."""
 
     name: str
@@ -71,7 +71,7 @@ def _finite(cell: Any) -> bool:
         return False
 
 
-def read_table(path: Path) -> tuple[Column, ...]:
+def read_table(path: Path) -> tuple[TableColumn, ...]:
     """Return the columns of a table.
 
     Raises:
@@ -93,7 +93,7 @@ def read_table(path: Path) -> tuple[Column, ...]:
             raise ValueError(f"dataset: {path} has the name {got}, expected one for each column in its first line")
     if not columns[0]:
         raise ValueError(f"dataset: {path} holds names and no sample")
-    return tuple(Column(*names, cells) for names, cells in zip(told, columns, strict=True))
+    return tuple(TableColumn(*names, cells) for names, cells in zip(told, columns, strict=True))
 
 
 def _csv(path: Path, text: str) -> tuple[list[str], list[Sequence[str]]]:
@@ -177,7 +177,7 @@ def load_table(
     return replace(made, features=tuple((column.name, column.unit) for column in features))
 
 
-def _targets(columns: list[Column]) -> tuple[np.ndarray, list[str]]:
+def _targets(columns: list[TableColumn]) -> tuple[np.ndarray, list[str]]:
     """Return classes as whole numbers, with their names where these are texts; or numbers that are learned."""
     if len(columns) > 1:
         return np.stack([column.values() for column in columns], axis=1), []
@@ -195,7 +195,7 @@ def _targets(columns: list[Column]) -> tuple[np.ndarray, list[str]]:
 
 
 def _parts(
-    split: Column | None, inputs: np.ndarray, targets: np.ndarray
+    split: TableColumn | None, inputs: np.ndarray, targets: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray] | None]:
     if split is None:
         return [(inputs, targets)]

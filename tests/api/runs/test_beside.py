@@ -58,7 +58,7 @@ def test_workers_and_torchrun_do_not_go_together(run, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     outcome = run(*OPTIONS, "--seeds", "3,1", "--workers", 2, "--out", tmp_path)
     assert outcome.status == 2
-    assert "workers: got 2 under torchrun" in outcome.err
+    assert "workers: got 2, expected 1 under torchrun" in outcome.err
 
 
 ARGUMENTS = ("--epochs", 1, "--samples", 3, "--seed", 1)
