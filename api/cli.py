@@ -45,6 +45,8 @@ COMMANDS: dict[str, str] = {
     "zoo": "zoo:zoo",
 }
 """Where each command is: its module below `commands`, and its function."""
+WORDS = {"quantize": "convert"}
+"""Other words for commands: a build for a chip is what `convert --target` makes."""
 
 
 def command_of(name: str) -> Callable[..., Any]:
@@ -83,6 +85,8 @@ class Commands(TyperGroup):
         objectives = [value.split("+")[0] for before, value in pairwise(told) if before == "--objective"]
         data = [Path(value).suffix.lower() for before, value in pairwise(told) if before == "--data"]
         self.forms = frozenset((norms[-1], *objectives[-1:], *data[-1:]))
+        if args and args[0] in WORDS:
+            args = [WORDS[args[0]], *args[1:]]
         if args and args[0] not in COMMANDS:
             near = " or ".join(map(repr, get_close_matches(args[0], COMMANDS)))
             raise UsageError(f"No such command {args[0]!r}." + f" Did you mean {near}?" * bool(near))

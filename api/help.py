@@ -36,6 +36,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "convert": (
         "spikecert convert network.nir --num-steps 8 --out runs/mine/network.safetensors",
         "spikecert convert mine.py:Network --shape 1,28,28 --num-steps 8 --latex",
+        "spikecert convert runs/mine/network.safetensors --target loihi --out chip.safetensors",
     ),
     "differ": (
         "spikecert differ runs/mine/network.safetensors chip.nir --data digits --dt 1e-3 --out runs/differ",

@@ -80,6 +80,7 @@ def certify(models: Models, asked: BaseQuestion, how: Certifying, fan: Fan, outp
 
 
 def _one(asked: Question, how: Certifying, fan: Fan, output: Output) -> int:
+    from spikecert.certify.perturbations import takes_whole
     from spikecert.reports import Plan, RadiusPlan
     from spikecert.runs import building, examining, proofs
 
@@ -90,8 +91,9 @@ def _one(asked: Question, how: Certifying, fan: Fan, output: Output) -> int:
         raise ValueError(f"target: got {how.chip.target!r} beside --property, expected none: builds have classes")
     if how.chip.target is not None:
         subject = on_chip(subject, how.chip)
-        threat = in_units(threat, subject)
-    gains = how.gains and how.chip.target is None and threat.asked is None and not threat.of_networks
+    whole = takes_whole(subject.network) is not None
+    threat = in_units(threat, subject) if whole else threat
+    gains = how.gains and not whole and threat.asked is None and not threat.of_networks
     prover = None if how.proof is None else proofs.prover(subject.network, threat.norm)
     radii = RadiusPlan(how.verifier[-1], how.tolerance, how.timeout) if how.radii else None
     rest = building.fleet(fan), radii, asked.ties, how.memory

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from spikecert.asking.options import Without, command
-from spikecert.asking.question import Count, ScaledSamples, Seed
+from spikecert.asking.question import Chip, Count, ScaledSamples, Seed
 from spikecert.asking.values import Mistake, Naming, Numeral, Saying, many, real, text, whole
 
-from ..runs.sources import data_of, loaded
+from ..runs.sources import data_of, kept_file, loaded, network_of
 from ..telling import plain, show, show_json, wrote
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spikecert.models import Conversion
+    from spikecert.models import Conversion, SpikingNetwork
     from spikecert.models.conversion.telling import LayerTold
 
 MOST = 64
@@ -46,6 +46,8 @@ class Converting(ScaledSamples):
         reset: NIR's reset: zero (v_reset) or subtract (the threshold); default: what the file says.
         recorded: of NIR: a .safetensors file of inputs, and of outputs that its source gave for them.
         silent: of NIR: take a layer that never fires.
+        target: the build for loihi, xylo, spinnaker or q8.8, of a network file, zoo:NAME, or what was converted.
+        bits: of each of its weights.
         seed: of everything random.
         json: print JSON on standard output and nothing else.
     """
@@ -65,6 +67,7 @@ class Converting(ScaledSamples):
     reset: str | None = None
     recorded: Path | None = None
     silent: bool = False
+    chip: Chip = Chip()
     seed: Seed = 0
     json: bool = False
 
@@ -78,13 +81,15 @@ class Converting(ScaledSamples):
 
 @command
 def convert(asked: Annotated[Converting, Without("mean", "std", "device")]) -> int:
-    """Convert any PyTorch code, or a NIR network, if it matches its source spike for spike.
+    """Convert PyTorch code, or a NIR network, if it matches its source spike for spike; build one for a chip.
 
     What can't match, or is no spiking network, is refused with the line of the code and the reason: status 2. Of a
     NIR file without --recorded all verdicts, records and pages say "not confirmed by its source".
     """
     from spikecert.models import convert as converted
 
+    if kept_file(asked.source):
+        return _built(asked, network_of(Path(asked.source)))
     module, rows, count = _read(asked)
     dt, recorded = asked.dt and float(asked.dt), asked.recorded and _recorded(asked.recorded)
     given = {"dt": dt, "reset": asked.reset, "recorded": recorded, "silent": asked.silent or None}
@@ -92,9 +97,31 @@ def convert(asked: Annotated[Converting, Without("mean", "std", "device")]) -> i
     rest = asked.num_steps, asked.encoding, asked.readout, asked.seed, asked.classes
     made = converted(module, rows, *rest, ending=asked.ending, **settings)
     _check_classes(made, rows, count, asked.classes)
+    if asked.chip.target is not None:
+        return _built(asked, made.network)
     if asked.out is None:
         return _look(asked, made)
     return _write(asked, asked.out, made)
+
+
+def _built(asked: Converting, network: "SpikingNetwork") -> int:
+    """Write a network's build for a chip, and tell what became of each layer."""
+    from spikecert.models import save
+    from spikecert.models.chips import quantization
+
+    if asked.chip.target is None:
+        raise Mistake(("target",), Saying("none"), f"a chip, as {asked.source} is a network of spikecert already")
+    built = quantization(network, asked.chip.target, asked.chip.bits)
+    digest = None if asked.out is None else save(built.network, asked.out)
+    if asked.out is not None:
+        wrote(asked.out)
+    rest = {"target": built.target, "bits": asked.chip.bits, "levels": built.levels, "sha256": digest}
+    if asked.json:
+        layers = built.text.split("\n")[1:]
+        show_json({"schema": "spikecert.build/1", "source": asked.source, **rest, "layers": layers})
+    else:
+        show(built.text)
+    return 0
 
 
 def _write(asked: Converting, out: Path, made: "Conversion") -> int:

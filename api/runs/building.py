@@ -21,9 +21,10 @@ from spikecert.asking.run_files import TrainStep
 from spikecert.asking.values import Mistake
 from spikecert.certify import Fleet
 from spikecert.certify.engines import Ray
+from spikecert.certify.perturbations import takes_whole
 from spikecert.files.plugged import is_plugged, plugged
 from spikecert.models import DLIF, LIF, PLIF, Normalize, SpikingNetwork, architecture, save
-from spikecert.models.chips import ChipWeights
+from spikecert.models.chips import ChipWeights, whole_inputs
 from spikecert.models.circuit.lowering import rule_of
 from spikecert.models.files.storage import digest_of
 from spikecert.models.source import carry
@@ -48,7 +49,7 @@ from spikecert.training import (
     fit,
 )
 
-from .sources import ZOO, network_of
+from .sources import kept_file, network_of
 
 if TYPE_CHECKING:
     from spikecert.training import Dataset, TrainingRun
@@ -88,7 +89,7 @@ def kept_network(step: TrainStep) -> SpikingNetwork | None:
         ValueError: for settings of neurons beside a file, which has its own.
     """
     path, usual = Path(step.network), TrainStep()
-    if not (step.network.startswith(ZOO) or path.suffix in (".safetensors", ".onnx") or path.is_file()):
+    if not kept_file(step.network) and not path.is_file():
         return None
     for name in ("neuron", "num_steps", "decay", "threshold", "reset"):
         if (given := getattr(step, name)) != getattr(usual, name):
@@ -313,10 +314,15 @@ def scaled(network: SpikingNetwork, data: "Dataset", asked: Samples) -> SpikingN
 
 
 def fitting(network: SpikingNetwork, data: "Dataset", samples: int | None, device: str) -> Split:
-    """Return test samples in the network's dtype and on its device, and move the network there."""
+    """Return test samples in the network's dtype and on its device, and move the network there.
+
+    A build for a chip takes data in [0, 1] as its own whole numbers.
+    """
     chosen = first(data.test, samples)
     network.to(checked_device(device))
-    return Split(chosen.inputs.to(network.device, network.dtype), chosen.labels.to(network.device))
+    whole = takes_whole(network) is not None and data.limits == (0.0, 1.0)
+    inputs = whole_inputs(network, chosen.inputs) if whole else chosen.inputs
+    return Split(inputs.to(network.device, network.dtype), chosen.labels.to(network.device))
 
 
 def write_all(record: Record, folder: Path) -> list[Path]:

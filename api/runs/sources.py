@@ -123,6 +123,11 @@ def _read_by(added: Plugged, model: Path) -> "SpikingNetwork":
     return found.eval()
 
 
+def kept_file(text: str) -> bool:
+    """Return whether a text names a network that is there: a file of spikecert's, or zoo:NAME."""
+    return text.startswith(ZOO) or Path(text).suffix in (".safetensors", ".onnx")
+
+
 def label_of(model: Path) -> str:
     """Return what reports call the network: its file's name without the suffix, or its name in the zoo."""
     return _in_zoo(model) or model.stem
