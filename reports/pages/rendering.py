@@ -17,6 +17,7 @@ from ..records.radii import rounded_down, rounded_up
 from ..records.records import ModelRecord, Record
 from ..records.rows import SampleRow, Tally
 from .html_page import to_html
+from .junit import to_junit
 from .markdown import to_markdown
 from .wording import cell, latex, steps, ties_found
 
@@ -180,6 +181,7 @@ RENDERERS: dict[str, Callable[[Record], str]] = {
     ".csv": to_csv,
     ".tex": to_latex,
     ".json": Record.to_json,
+    ".xml": to_junit,
 }
 
 
@@ -188,7 +190,8 @@ def render(record: Record, path: str | Path) -> Path:
 
     Args:
         record: any record; the same record always gives the same bytes.
-        path: suffix .html (self-contained report), .md, .csv (samples), .tex (table) or .json (for `load_record`).
+        path: suffix .html (self-contained report), .md, .csv (samples), .tex (table), .json (for `load_record`) or
+            .xml (JUnit's, a test for each sample).
 
     Raises:
         ValueError: for another suffix.

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import reprlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,6 +144,34 @@ class Record(Part):
         content = {**self.model_dump(mode="json", by_alias=True), "threat": plain_threat(self.threat)}
         text = json.dumps(_essential(content), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def frame(self) -> Any:
+        """Return what each attack and each verifier found of each sample at each ε, as a table of pandas.
+
+        Columns: model, index, label, predicted, correct, tied, epsilon, kind ("attack" or "verifier"), method,
+        result ("broken", "held", or a verdict's status), margin, seconds, reason (None, NaN of attacks).
+
+        Raises:
+            ModuleNotFoundError: without pandas.
+        """
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError("frame: needs pandas: pip install pandas, or render to .csv") from None
+        return pandas.DataFrame(
+            [line for model in self.models for row in model.rows for line in _found(model, row)]
+        )
+
+
+def _found(model: ModelRecord, row: SampleRow) -> Iterator[dict[str, Any]]:
+    """Yield a line for each attack and verifier."""
+    head = {"model": model.name, **row.model_dump(exclude={"attacks", "verdicts"})}
+    for name, broke in row.attacks.items():
+        rest = {"margin": None, "seconds": None, "reason": None}
+        yield {**head, "kind": "attack", "method": name, "result": "broken" if broke else "held", **rest}
+    for name, found in row.verdicts.items():
+        rest = found.model_dump(include={"margin", "seconds", "reason"})
+        yield {**head, "kind": "verifier", "method": name, "result": found.status, **rest}
 
 
 def load_record(path: str | Path) -> Record:

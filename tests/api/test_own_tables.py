@@ -228,7 +228,7 @@ def test_a_build_for_a_chip_is_a_file_that_takes_the_data(run, model: Path, tmp_
         for found in [json.loads(run("certify", *how, *asked).out)]
     )
     assert of_file == of_target
-    told = json.loads(run(word, model, "--target", "xylo", "--json").out)
-    assert (told["target"], told["sha256"], len(told["layers"])) == ("xylo", None, 2)
+    told = json.loads(run(word, model, "--target", "spinnaker", "--json").out)
+    assert (told["target"], told["sha256"], len(told["layers"])) == ("spinnaker", None, 2)
     assert "target: got none, expected a chip" in run(word, model).err
     assert "network: got one of whole numbers" in run(word, tmp_path / "chip.safetensors", "--target", "loihi").err

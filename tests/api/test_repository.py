@@ -1,14 +1,20 @@
 """The repository's own files: workflows call what is there, and forms can be read."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 
 import spikecert
+from spikecert import mlp, save
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -126,3 +132,40 @@ def test_make_sets_up_anew_where_any_module_of_the_package_changes() -> None:
     looked_at = re.search(r"^SOURCES := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert looked_at is not None
     assert set(looked_at[1].split()) == {folder.partition("/")[0] for folder in folders.values()}
+
+
+def test_the_action_reports_what_is_proved_and_fails_where_less_is_asked_than_found(tmp_path: Path) -> None:
+    """The action of pull requests, its steps run as GitHub runs them."""
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    steps = {step["name"]: step for step in action["runs"]["steps"]}
+    model, out, shown = tmp_path / "model.safetensors", tmp_path / "out", tmp_path / "summary.md"
+    torch.manual_seed(0)
+    save(mlp((64, 8, 10), num_steps=2), model)
+    given = {name: str(value.get("default", "")) for name, value in action["inputs"].items()}
+    given |= {"model": str(model), "arguments": "--data digits --epsilon 0.001 --samples 3", "out": str(out)}
+
+    def step(name: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        asked = re.compile(r"^\$\{\{ inputs\.(\w+) \}\}$")
+        named = {
+            key: asked.sub(lambda found: (given | changed)[found[1]], value)
+            for key, value in steps[name]["env"].items()
+        }
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        how = {**os.environ, **named, "PATH": path, "GITHUB_STEP_SUMMARY": str(shown)}
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", steps[name]["run"]]
+        return subprocess.run(command, env=how, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert step("Report").returncode == 0, "nothing to tell of"
+    assert not shown.exists()
+    found = step("Certify")
+    assert found.returncode == 0, found.stderr
+    assert step("Report").returncode == 0
+    assert "certified" in shown.read_text(encoding="utf-8")
+    suites = ElementTree.parse(out / "junit.xml").getroot()
+    assert [suite.get("tests") for suite in suites] == ["3"]
+    assert step("Compare", against=str(out / "record.json")).returncode == 0
+    more = {"arguments": "--data digits --epsilon 0.9 --samples 3", "out": str(tmp_path / "more")}
+    refused = step("Certify", require="100%", **more)
+    assert refused.returncode == 1, refused.stderr
+    assert (tmp_path / "more" / "record.json").is_file()
+    assert set(re.findall(r"inputs\.(\w+)", (ROOT / "action.yml").read_text(encoding="utf-8"))) == set(given)

@@ -4,8 +4,11 @@ import base64
 import csv
 import io
 import re
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -14,9 +17,12 @@ from spikecert.asking.threats import short, with_value
 from spikecert.reports import RENDERERS, render
 from spikecert.reports.figures import BOTTOM, LABEL_SPACING, TOP, panels
 from spikecert.reports.pages.html_page import picture, to_html
+from spikecert.reports.pages.junit import to_junit
 from spikecert.reports.pages.markdown import to_markdown
 from spikecert.reports.pages.rendering import COLUMNS, to_csv
 from spikecert.reports.pages.wording import GAINS_CAPTION, gain_text, norm_ends, verdict
+
+from .conftest import EPSILONS, VERIFIED
 
 RADII = [(0.05, 0.2), (0.04, 0.1), (0.035, 0.035), (0.02, 1.0), (0.02, 0.05)]
 RADII += [(0.016, 0.03), (0.008, 0.02), (0.008, 0.03), (0.0, 0.015), (0.0, 0.0)]
@@ -203,3 +209,39 @@ def test_numbers_for_people():
     assert gain_text(None) == "none finite"
     assert gain_text(1.00001) == "1.0001"
     assert norm_ends((1.99999, 2.00001)) == ("1.9999", "2.0001")
+
+
+def test_junit_has_a_test_for_each_sample_at_each_epsilon(handmade):
+    found = ElementTree.fromstring(to_junit(handmade("a", EVIL + "\x1b")).split("\n", 1)[1])
+    assert [suite.tag for suite in found] == ["testsuite"] * 6
+    assert [tuple(suite.get(key) for key in ("tests", "failures", "skipped")) for suite in found[:3]] == [
+        ("10", "0", "2"),
+        ("10", "1", "3"),
+        ("10", "3", "4"),
+    ]
+    for suite in found:
+        cases = list(suite)
+        passed = [case for case in cases if not len(case)]
+        kinds = [case[0].tag for case in cases if len(case)]
+        assert len(cases) == int(suite.get("tests"))
+        assert kinds.count("failure") == int(suite.get("failures"))
+        assert len(passed) + len(kinds) == len(cases)
+        assert all(case.get("classname") == suite.get("name") for case in cases)
+    assert EVIL in found[5].get("name")
+    assert found[0][9][0].get("message") == "fails as it is"
+
+
+def test_a_record_is_a_frame_where_pandas_is_installed(handmade, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=list))
+    record = handmade("a", "b")
+    lines = record.frame()
+    assert len(lines) == sum(len(row.attacks) + len(row.verdicts) for model in record.models for row in model.rows)
+    proved = [line for line in lines if line["result"] == "verified" and line["method"] == "trains"]
+    assert len(proved) == 2 * sum(VERIFIED["trains"])
+    assert {(line["model"], line["margin"]) for line in proved} == {("a", 0.25), ("b", 0.25)}
+    broken = [line["index"] for line in lines if line["result"] == "broken" and line["epsilon"] == EPSILONS[2]]
+    assert broken == 2 * [6, 7, 8, 9]
+    assert len({tuple(line) for line in lines}) == 1, "all lines have the same columns"
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ModuleNotFoundError, match=r"frame: needs pandas: pip install pandas"):
+        record.frame()

@@ -1,5 +1,7 @@
 """Everything that takes a number, a row each: what must take every type of number, and refuse the rest."""
 
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import torch
 from torch import nn
@@ -104,7 +106,7 @@ from spikecert.training import (
     start_firing,
 )
 from spikecert.training.data import Dataset, Split, digit_events, pulses
-from support.constants import ENDS, NONE, Row, neuron_rows, rows, several
+from support.constants import ENDS, NONE, Row, Value, neuron_rows, rows, several
 
 NETWORK, INPUTS, LABELS = mlp((3, 4, 2), num_steps=2), torch.full((2, 3), 0.5), torch.tensor([0, 1])
 EVENTS = mlp((3, 4, 2), num_steps=2, encoding="none")
@@ -121,6 +123,14 @@ SETTINGS = {
     "accumulate": 2,
 }
 UNSET = {"learning_rate": NONE, "steps_at_once": NONE}
+
+
+def of_recordings(duration: Value) -> Dataset:
+    """Return the data set of ten recordings of an event each."""
+    with TemporaryDirectory() as folder:
+        path, none, each = f"{folder}/mine.npz", np.zeros(10, int), np.arange(10)
+        np.savez(path, t=none, x=none, recording=each, labels=each % 2)
+        return dataset(path, num_steps=2, duration=duration)
 
 
 def closed_loop(**given: object) -> ClosedLoop:
@@ -426,6 +436,7 @@ TRAINING = [
         2.0,
         lambda v: regression_dataset("mine", (torch.rand(40, 3), torch.rand(40)), limits=(0.0, v)),
     ),
+    Row("dataset", "duration", of_recordings, 2.0, allowed=NONE),
     several(dataset, "limits", 1.0, lambda v: dataset("digits", limits=(0.0, v))),
     *rows(dataset, {"seed": 1, "num_steps": 2}, {"name": "digit-events", "num_steps": 2}, kept=False),
     *rows(digit_events, {"num_steps": 2, "noise": 0.5, "seed": 1}, {"num_steps": 2}, kept=False),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ...models.constants import at_least
+from ...models.constants import at_least, positive
 from ...models.validation import check_choice
 from .arrays import has_arrays, load_arrays, load_digit_values, regression_dataset
 from .cifar import load_cifar
@@ -102,6 +102,7 @@ def dataset(
     (1197, 300, 300, (64,))
     """
     folder, seed = None if root is None else Path(root), at_least(0)("seed", seed)
+    duration = None if duration is None else positive("duration", duration)
     of_table, of_arrays = (type(name) is str and name.lower().endswith(ends) for ends in (TABLES, ".npz"))
     of_arrays = of_arrays or (type(name) is str and has_arrays(_place(name, folder)))
     if label is not None and not of_table:

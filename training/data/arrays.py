@@ -157,7 +157,7 @@ def load_arrays(
         FileNotFoundError, ValueError: for a file that is missing, broken, too large, or of other arrays.
     """
     try:
-        archive = _Folder(path) if path.is_dir() else Archive(ARCHIVE.content(path), MOST)
+        archive = _Folder(path) if has_arrays(path) else Archive(ARCHIVE.content(path), MOST)
         return _data_of(path, archive, seed, limits, num_steps, duration)
     except (TypeError, ValueError) as error:
         told = one_line(error)

@@ -25,7 +25,7 @@ class Rendering:
     """What is rendered.
 
     Attributes:
-        out: a .html, .md, .csv, .tex or .json file; default: a summary here.
+        out: a .html, .md, .csv, .tex, .json or .xml (JUnit) file; default: a summary here.
         summary: one page for a safety case instead: claim, evidence, assumptions, risk.
         title: of the page; default: the record's.
         checked: with --summary: what `check-proof --json` printed, to tell of proofs.

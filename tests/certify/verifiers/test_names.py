@@ -55,7 +55,8 @@ def test_a_new_verifier_needs_one_entry(monkeypatch: pytest.MonkeyPatch):
         bounds(network, inputs, LInf(0.1), "milp")
     with pytest.raises(ValueError, match="mine"):
         verify(network, inputs, labels, LInf(0.1), "none")
-    record: Any = SimpleNamespace(models=[SimpleNamespace(attacks=("pgd",), verifiers=("mine", "former"))])
+    models = [SimpleNamespace(attacks=("pgd",), verifiers=("mine", "former"))]
+    record: Any = SimpleNamespace(models=models, threat=SimpleNamespace(norm="linf", asked=None))
     told = dict(sources(record))
     assert told["Verifier mine"] == "does as it likes"
     assert told["Verifier former"] == "see the documentation"

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from ....files import in_proportion
-from ....models.constants import real
 
 FIELDS = ("recording", "t", "x", "y", "p")
 """Of each event: the number of its recording, its time from that one's start, its pixel, and its polarity."""
@@ -42,9 +41,7 @@ def binned(
         told = f"events of {len(np.unique(of))} recordings up to number {of.max()} for {count} labels"
         raise ValueError(f"holds {told}, expected some of each, numbered from 0 on")
     _check_starts(times, of, count)
-    length = float(times.max()) * (1 + 2**-20) if duration is None else real("duration", duration)
-    if length < 0 or (duration is not None and length == 0):
-        raise ValueError(f"holds recordings of duration {duration}, expected a number above 0")
+    length = float(times.max()) * (1 + 2**-20) if duration is None else duration
     axes = [_whole(name, events[name]) for name in ("p", "y", "x") if name in events]
     shape = tuple(int(axis.max()) + 1 for axis in axes)
     if "p" in events:
