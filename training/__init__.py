@@ -4,7 +4,7 @@ if __name__ == "training":
     raise ImportError("import spikecert.training, not training: by another name each class would be there twice")
 
 from .data import Dataset, Split, dataset, digit_events, own_dataset, pulses, regression_dataset
-from .journal import EpochMetrics, TrainingRun
+from .journal import Callback, EpochMetrics, TensorBoard, TrainingRun
 from .loop import fit
 from .objectives import (
     MSE,
@@ -31,6 +31,7 @@ __all__ = [
     "MSMPPD",
     "SIBP",
     "Augmentation",
+    "Callback",
     "CertifiedEvents",
     "CertifiedLoss",
     "CertifiedMoves",
@@ -53,6 +54,7 @@ __all__ = [
     "Settings",
     "SingleStep",
     "Split",
+    "TensorBoard",
     "TrainingRun",
     "dataset",
     "digit_events",

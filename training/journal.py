@@ -1,4 +1,4 @@
-"""What a run writes down for people: history.csv, history.svg, and scalars where TensorBoard is installed.
+"""What a run tells: callbacks, history.csv, history.svg, and scalars where TensorBoard is installed.
 
 A run as a picture: loss, accuracies or errors, and ε over epochs, as SVG that any browser shows.
 
@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ..files import FileKind, write_atomically
 from ..models.networks import SpikingNetwork
@@ -195,38 +194,72 @@ TENSORBOARD = "tensorboard"
 """The folder that `tensorboard --logdir` is given."""
 
 
-class Journal:
-    """A context that keeps the files of `folder` in step with a run's history.
+@runtime_checkable
+class Callback(Protocol):
+    """What `fit(callbacks=)` tells of a run, in the first process alone. An error of it ends the run.
 
-    Args:
-        folder: of the run; None writes nothing.
+    >>> class Losses:
+    ...     def on_epoch(self, network, history):
+    ...         print(history[-1].loss)
+    ...
+    ...     def on_end(self):
+    ...         print("done")
+    >>> isinstance(Losses(), Callback)
+    True
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def on_epoch(self, network: SpikingNetwork, history: tuple[EpochMetrics, ...]) -> None:
+        """Take the network as it is after an epoch, not to be changed, and the metrics of all, the newest last."""
+
+    def on_end(self) -> None:
+        """Take note that the run is over, however it ended."""
+
+
+@dataclass(frozen=True)
+class HistoryFiles:
+    """A callback that keeps history.csv and history.svg of `folder` in step with a run."""
+
+    folder: Path
+
+    def on_epoch(self, network: SpikingNetwork, history: tuple[EpochMetrics, ...]) -> None:
+        """Write both files anew."""
+        write_atomically(self.folder / HISTORY, as_csv(history).encode())
+        write_atomically(self.folder / PICTURE, picture(history).encode())
+
+    def on_end(self) -> None:
+        """Leave the files as they are."""
+
+
+class TensorBoard:
+    """A callback that tells TensorBoard each epoch's figures, under `folder`.
+
+    Raises:
+        ModuleNotFoundError: at the first epoch, without tensorboard.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
         self._board: Any = None
 
-    def __enter__(self) -> "Journal":
-        return self
+    def on_epoch(self, network: SpikingNetwork, history: tuple[EpochMetrics, ...]) -> None:
+        """Add the newest epoch."""
+        newest = history[-1]
+        if self._board is None:
+            self._board = _board(self._folder, newest.epoch)
+        for name, value in _figures(newest):
+            self._board.add_scalar(name, value, newest.epoch)
+        self._board.flush()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def on_end(self) -> None:
+        """Close the file."""
         if self._board is not None:
             self._board.close()
 
-    def write(self, history: tuple[EpochMetrics, ...]) -> None:
-        """Write the history whose last epoch is new."""
-        if self._folder is None:
-            return
-        write_atomically(self._folder / HISTORY, as_csv(history).encode())
-        write_atomically(self._folder / PICTURE, picture(history).encode())
-        if self._board is None and importlib.util.find_spec("tensorboard") is not None:
-            self._board = _board(self._folder / TENSORBOARD, history[-1].epoch)
-        if self._board is not None:
-            for name, value in _figures(history[-1]):
-                self._board.add_scalar(name, value, history[-1].epoch)
-            self._board.flush()
+
+def of_folder(folder: Path) -> tuple[Callback, ...]:
+    """Return what tells of a run in its folder: files, and TensorBoard where it is installed."""
+    found = importlib.util.find_spec("tensorboard") is not None
+    return (HistoryFiles(folder), *([TensorBoard(folder / TENSORBOARD)] if found else []))
 
 
 def as_csv(history: Iterable[EpochMetrics]) -> str:

@@ -9,7 +9,8 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ..models.validation import check_inputs, check_labels, check_rivals, check_
 from .data import Dataset, Split
 from .evaluation import accuracy, on_network, root_mean_square
 from .generators import BatchGenerator
-from .journal import EpochMetrics, Journal, TrainingRun
+from .journal import Callback, EpochMetrics, TrainingRun, of_folder
 from .objectives import MSE, MSMPPD, SIBP, CertifiedLoss, CrossEntropy, Huber, Objective
 from .objectives.base import Scaled, parts, peak
 from .objectives.ms_mppd import firing_layers
@@ -157,6 +158,7 @@ def fit(
     folder: str | Path | None = None,
     progress: Progress = silent,
     figures: Figures = no_figures,
+    callbacks: Iterable[Callback] = (),
     device: torch.device | str | None = None,
     **changes: Any,
 ) -> TrainingRun:
@@ -184,6 +186,8 @@ def fit(
             bitwise the weights of an unbroken one.
         progress: told "train", steps done and steps in all.
         figures: told "train" and, after each step, the epoch's mean loss so far and the newest accuracies.
+        callbacks: told of each epoch before its checkpoint is written, in their order, and of the end (`Callback`;
+            `TensorBoard` is one).
         device: where to train; default the network's own.
         changes: fields of `settings` by their names, such as epochs=5.
 
@@ -203,6 +207,9 @@ def fit(
     if not isinstance(settings, Settings):
         raise TypeError(f"settings: got {type(settings).__name__}, expected Settings")
     settings = replace(settings, **changes)
+    callbacks = tuple(callbacks)
+    if wrong := [one for one in callbacks if not isinstance(one, Callback)]:
+        raise TypeError(f"callbacks: got {type(wrong[0]).__name__}, expected on_epoch and on_end (Callback)")
     check_task(network, dataset, objective)
     check_accumulation(network, settings.accumulate)
     warn_of_first_layer(network, objective)
@@ -223,7 +230,7 @@ def fit(
         store = CheckpointStore(Path(folder), configuration(network, dataset, objective, settings))
         store.restore(state)
     with kept_memory():
-        _train(state, task, store)
+        _train(state, task, store, callbacks)
     run = state.finish()
     if store is not None and task.processes.first:
         store.finish(run)
@@ -240,13 +247,19 @@ def _start(
     return TrainingState(trained, make_optimizer(trained, settings), order, noise, objective)
 
 
-def _train(state: TrainingState, task: TrainingTask, store: CheckpointStore | None) -> None:
-    """Train the epochs that are left, and write down each of them."""
+def _train(
+    state: TrainingState, task: TrainingTask, store: CheckpointStore | None, callbacks: tuple[Callback, ...]
+) -> None:
+    """Train the epochs that are left, tell of each of them, and write it down."""
     writes = store if task.processes.first else None
-    with Journal(None if writes is None else writes.path) as journal:
+    told = (*(() if writes is None else of_folder(writes.path)), *callbacks) if task.processes.first else ()
+    with ExitStack() as ends:
+        for one in told:
+            ends.callback(one.on_end)
         for epoch in range(len(state.history) + 1, task.settings.epochs + 1):
             state.add(_epoch(epoch, state, task))
-            journal.write(state.history)
+            for one in told:
+                one.on_epoch(state.network, state.history)
             if writes is not None:
                 writes.write(state)
 

@@ -33,6 +33,7 @@ from spikecert.training import (
     Settings,
     SingleStep,
     Split,
+    TensorBoard,
     TrainingRun,
     dataset,
     fit,
@@ -503,6 +504,40 @@ def test_without_tensorboard_the_rest_is_written(
     fit(start(), few(digits, 64), epochs=1, folder=tmp_path)
     files = {"checkpoint.safetensors", "network.safetensors", "history.csv", "history.svg"}
     assert {file.name for file in tmp_path.iterdir()} == files
+
+
+@dataclass
+class Listener:
+    """A callback that keeps what it is told, and fails at an epoch."""
+
+    fails: int = 0
+    told: list[Any] = field(default_factory=list)
+
+    def on_epoch(self, network: SpikingNetwork, history: tuple[EpochMetrics, ...]) -> None:
+        self.told.append((network.state_dict().keys(), len(history), history[-1].epoch))
+        if self.fails == len(history):
+            raise KeyboardInterrupt
+
+    def on_end(self) -> None:
+        self.told.append("end")
+
+
+def test_callbacks_are_told_of_each_epoch_and_of_the_end(digits: Dataset, tmp_path: Path) -> None:
+    data, names = few(digits, 64), start().state_dict().keys()
+    first, second = Listener(), Listener(fails=2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(start(), data, epochs=3, callbacks=(first, second), folder=tmp_path)
+    assert first.told == second.told == [(names, 1, 1), (names, 2, 2), "end"]
+    third = Listener()
+    run = fit(start(), data, epochs=3, callbacks=[third], folder=tmp_path)
+    assert third.told == [(names, 2, 2), (names, 3, 3), "end"], "the epoch without a checkpoint is run again"
+    whole = fit(start(), data, epochs=3)
+    assert all(map(torch.equal, run.last.state_dict().values(), whole.last.state_dict().values()))
+    with pytest.raises(TypeError, match=r"callbacks: got object, expected on_epoch and on_end \(Callback\)"):
+        fit(start(), data, callbacks=[object()])
+    board = TensorBoard(tmp_path / "board")
+    fit(start(), data, epochs=1, callbacks=[board])
+    assert [path.name.split(".")[0] for path in (tmp_path / "board").iterdir()] == ["events"]
 
 
 def test_figures_follow_the_run(digits: Dataset) -> None:
