@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from spikecert.certify import EventRegion as EventRegion
     from spikecert.certify import LInf as LInf
     from spikecert.certify import Property as Property
-    from spikecert.certify import SoundnessError as SoundnessError
     from spikecert.certify import SpikeFlip as SpikeFlip
     from spikecert.certify import SpikeShift as SpikeShift
     from spikecert.certify import StuckNeurons as StuckNeurons
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from spikecert.certify import verify as verify
     from spikecert.certify.loops import ClosedLoop as ClosedLoop
     from spikecert.certify.verification import bounds as bounds
+    from spikecert.files import SpikecertError as SpikecertError
     from spikecert.models import DLIF as DLIF
     from spikecert.models import LIF as LIF
     from spikecert.models import PLIF as PLIF
@@ -89,12 +89,12 @@ if TYPE_CHECKING:
     from spikecert.models.differing.differing import differ as differ
     from spikecert.reports import load_record as load_record
     from spikecert.reports import measure as measure
+    from spikecert.reports import plot as plot
     from spikecert.reports import record as record
     from spikecert.reports import render as render
     from spikecert.training import MSE as MSE
     from spikecert.training import MSMPPD as MSMPPD
     from spikecert.training import SIBP as SIBP
-    from spikecert.training import Augmentation as Augmentation
     from spikecert.training import CertifiedEvents as CertifiedEvents
     from spikecert.training import CertifiedLoss as CertifiedLoss
     from spikecert.training import CertifiedMoves as CertifiedMoves

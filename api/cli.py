@@ -1,5 +1,6 @@
 """The command line: one table of commands, one place where errors become one line and an exit status."""
 
+import logging
 import os
 import re
 import sys
@@ -7,10 +8,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -109,9 +111,18 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    log: Annotated[Literal["info", "debug"] | None, typer.Option(help="What is logged on standard error.")] = None,
 ) -> None:
     """Stability analysis and robustness certification of spiking neural networks."""
+    if log is not None:
+        logger, handler = logging.getLogger(__name__.partition(".")[0]), logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        context.call_on_close(partial(logger.setLevel, logger.level))
+        context.call_on_close(partial(logger.removeHandler, handler))
+        logger.setLevel(log.upper())
 
 
 def program() -> NoReturn:

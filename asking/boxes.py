@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..certify.problem import Scale
 
 MOST_FEATURES = 4096
+LISTED = 6
+"""So many features are told one by one in a sentence; of more, how many there are of each unit."""
 
 
 @dataclass(frozen=True)
@@ -194,9 +196,10 @@ class BoxThreat(Threat):
     @property
     def beside(self) -> tuple[str, ...]:
         """Return how far each feature moves, and how many do not."""
-        moving = [one.told for one in self.features if one.epsilon > 0]
+        moving = [one for one in self.features if one.epsilon > 0]
         still = len(self.features) - len(moving)
-        return (*moving, *([f"{still} not at all"] if still else []))
+        told = [one.told for one in moving] if len(moving) <= LISTED else _by_unit(moving)
+        return (*told, *([f"{still} not at all"] if still else []))
 
     @property
     def change(self) -> str:
@@ -206,8 +209,32 @@ class BoxThreat(Threat):
     @property
     def ends(self) -> str:
         """Return between which ends each feature stays."""
+        if len(self.features) > LISTED:
+            return "their ranges"
         told = (f"{one.name} in [{one.range[0]:g}, {one.range[1]:g}] {one.unit}".rstrip() for one in self.features)
         return f"their ranges ({', '.join(told)})"
+
+    @property
+    def details(self) -> tuple[tuple[str, ...], ...]:
+        """Return a table, its head first, of what sentences do not list."""
+        if len(self.features) <= LISTED:
+            return ()
+        rows = (
+            (one.name, f"{one.epsilon:g}", *(f"{end:g}" for end in one.range), one.unit) for one in self.features
+        )
+        return (("feature", "moves by", "from", "to", "unit"), *rows)
+
+
+def _by_unit(moving: list[Feature]) -> list[str]:
+    """Return how many features of each unit move, and by how much at least and at most."""
+    sizes: dict[str, list[float]] = {}
+    for one in moving:
+        sizes.setdefault(one.unit, []).append(float(one.epsilon))
+    ends = {unit: (f"{min(found):g}", f"{max(found):g}") for unit, found in sizes.items()}
+    return [
+        f"{len(sizes[unit])} by {' to '.join(dict.fromkeys(both))} {unit or 'without unit'}"
+        for unit, both in ends.items()
+    ]
 
 
 THREATS[BoxThreat.norm] = BoxThreat

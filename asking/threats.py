@@ -179,6 +179,11 @@ class Threat:
         return ()
 
     @property
+    def details(self) -> tuple[tuple[str, ...], ...]:
+        """Return a table, its head first, of what is too much for a sentence; empty where nothing is."""
+        return ()
+
+    @property
     def words(self) -> str:
         """Return the kind of set in a few words, such as "flipped events (kind insert, steps 0 to 2)"."""
         return self.sign + (f" ({', '.join(self.beside)})" if self.beside else "")

@@ -16,6 +16,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..files.errors import SpikecertError
 from ..files.plugged import is_plugged
 
 Place = tuple[str, ...]
@@ -26,7 +27,7 @@ LONGEST = 10_000
 WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 
 
-class Mistake(ValueError):
+class Mistake(SpikecertError, ValueError):
     """What is wrong in a table: where, what came, and what was expected. Who reads says how the place is called.
 
     Args:

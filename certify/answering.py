@@ -3,6 +3,7 @@
 Which verifiers answer for networks of whole numbers, and what "auto" is of them.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,6 +37,7 @@ from .verifiers.plugged import plugged_verifier
 from .verifiers.search import AttackSearch, Ladder
 from .verifiers.trains import INTERVAL, TRAINS
 
+LOG = logging.getLogger(__name__)
 KNOWN = '"interval", "trains", "enumeration", "complete" or "auto"'
 BOXES = 2**16
 """How many boxes of whole inputs are bounded at most."""
@@ -158,6 +160,9 @@ class _Asking:
                     replace(verdict, counterexample=one.counterexample(verdict.counterexample, start + index))
                     for index, verdict in enumerate(found)
                 ]
+                for place, verdict in enumerate(verdicts[before + start :], start):
+                    told = verdict.status, verdict.verifier, verdict.seconds, verdict.reason
+                    LOG.info("sample %d: %s by %s in %.3g s: %s", place, *told)
                 if interrupted:
                     raise KeyboardInterrupt
                 one.progress(label, len(verdicts) - before, len(one.inputs))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..files.errors import SpikecertError
 from ..models.conversion.checking import are_alike
 from ..models.deadline import TimeIsUp
 from ..models.networks import SpikingNetwork
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 STATUSES = ("verified", "falsified", "unknown")
 
 
-class SoundnessError(RuntimeError):
+class SoundnessError(SpikecertError, RuntimeError):
     """A sample is 'verified' and has a replayed counterexample: a bug in a verifier, never a result."""
 
 

@@ -8,6 +8,7 @@ if __name__ == "files":
     raise ImportError("import spikecert.files, not files: by another name each class would be there twice")
 
 from .archives import Archive, beginning, unpacked
+from .errors import SpikecertError
 from .hdf5 import Unreadable, read_hdf5, read_tree
 from .reading import FileKind, NotAFile, in_proportion, regular_content, regular_lines
 from .writing import sweep, write_atomically
@@ -16,6 +17,7 @@ __all__ = [
     "Archive",
     "FileKind",
     "NotAFile",
+    "SpikecertError",
     "Unreadable",
     "beginning",
     "in_proportion",

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..processes import command
+from .errors import SpikecertError
 
 MOST_SECONDS = 60
 CHILD = Path(__file__).with_name("hdf5_child.py")
 
 
-class Unreadable(ValueError):
+class Unreadable(SpikecertError, ValueError):
     """An HDF5 file that can't be read; the words go on after the file's name."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .errors import SpikecertError
 from .texts import read_json
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -24,7 +25,7 @@ LEAST, TIMES = 2**26, 64
 """What a file may become: so many bytes, whatever its size, and so many for each of its own; gzip makes 1032."""
 
 
-class NotAFile(ValueError):
+class NotAFile(SpikecertError, ValueError):
     """A pipe, a device, a socket or a folder in a file's place."""
 
 

@@ -31,6 +31,7 @@ from ..certify.replay import evaluating
 from ..certify.ties import ARGMAX, STRICT
 from ..certify.verification import bounds, verify
 from ..certify.verifiers import Verifier
+from ..files.errors import SpikecertError
 from ..models.circuit import Mapped, circuit
 from ..models.constants import whole
 from ..models.deadline import LATE, TimeIsUp, checked_timeout, ending, passed, share, until
@@ -42,7 +43,7 @@ from ..models.validation import check_choice
 from .properties import Conjunction, Constraint, PropertyCase, VnnlibProperty
 
 
-class QuestionError(ValueError):
+class QuestionError(SpikecertError, ValueError):
     """Constraints can't be put behind a network, for a reason of one line."""
 
 

@@ -4,6 +4,7 @@ if __name__ == "reports":
     raise ImportError("import spikecert.reports, not reports: by another name each class would be there twice")
 
 from ..asking import Threat
+from .figures.plots import plot, save_figures
 from .making.combining import join
 from .making.measuring import measure
 from .making.plans import Plan, RadiusPlan, environment, record
@@ -30,6 +31,8 @@ __all__ = [
     "join",
     "load_record",
     "measure",
+    "plot",
     "record",
     "render",
+    "save_figures",
 ]

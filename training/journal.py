@@ -246,7 +246,7 @@ class TensorBoard:
         newest = history[-1]
         if self._board is None:
             self._board = _board(self._folder, newest.epoch)
-        for name, value in _figures(newest):
+        for name, value in figures_of(newest):
             self._board.add_scalar(name, value, newest.epoch)
         self._board.flush()
 
@@ -269,7 +269,7 @@ def as_csv(history: Iterable[EpochMetrics]) -> str:
     1,0.5,0.4,0.9,,0.1,2.0
     """
     told = list(history)
-    rows = [{"epoch": metrics.epoch, **dict(_figures(metrics))} for metrics in told]
+    rows = [{"epoch": metrics.epoch, **dict(figures_of(metrics))} for metrics in told]
     terms = dict.fromkeys(name for row in rows for name in row if name.startswith("terms/"))
     measured = dict.fromkeys(name for metrics in told for name in metrics.measured)
     heads = ("epoch", "loss", *terms, *measured, "learning_rate", "seconds")
@@ -280,7 +280,7 @@ def as_csv(history: Iterable[EpochMetrics]) -> str:
     return text.getvalue()
 
 
-def _figures(metrics: EpochMetrics) -> list[tuple[str, float]]:
+def figures_of(metrics: EpochMetrics) -> list[tuple[str, float]]:
     """Return the numbers of an epoch under the names that CSV and TensorBoard know them by."""
     rest = {"learning_rate": metrics.learning_rate, "seconds": metrics.seconds}
     own = ({"loss": metrics.loss} | metrics.measured | rest).items()

@@ -6,6 +6,7 @@ What `fit` checks before it starts: that network, data and objective fit togethe
 """
 
 import copy
+import logging
 import math
 import time
 import warnings
@@ -26,7 +27,7 @@ from ..models.validation import check_inputs, check_labels, check_rivals, check_
 from .data import Dataset, Split
 from .evaluation import accuracy, on_network, root_mean_square
 from .generators import BatchGenerator
-from .journal import Callback, EpochMetrics, TrainingRun, of_folder
+from .journal import Callback, EpochMetrics, TrainingRun, figures_of, of_folder
 from .objectives import MSE, MSMPPD, SIBP, CertifiedLoss, CrossEntropy, Huber, Objective
 from .objectives.base import Scaled, parts, peak
 from .objectives.ms_mppd import firing_layers
@@ -35,6 +36,8 @@ from .processes import check_accumulation, current
 from .settings import SCHEDULES, Settings, make_optimizer, weights_of
 from .state import CheckpointStore, TrainingState, configuration
 from .steps import TrainingTask, take_step
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -258,6 +261,8 @@ def _train(
             ends.callback(one.on_end)
         for epoch in range(len(state.history) + 1, task.settings.epochs + 1):
             state.add(_epoch(epoch, state, task))
+            found = " ".join(f"{name} {value:.4g}" for name, value in figures_of(state.history[-1]))
+            LOG.info("epoch %d of %d: %s", epoch, task.settings.epochs, found)
             for one in told:
                 one.on_epoch(state.network, state.history)
             if writes is not None:

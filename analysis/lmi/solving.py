@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...files.errors import SpikecertError
 from ...models.constants import share
 from ..arithmetic import DOWN, UP, float_up
 from ..gains.neuron_gains import check_scale, neuron_gain
@@ -127,7 +128,7 @@ def _integers(values: list[Fraction]) -> tuple[int, ...]:
 SOLVERS = ("riccati", "cvxpy")
 
 
-class SolverError(ValueError):
+class SolverError(SpikecertError, ValueError):
     """No certificate was found: the question stays open."""
 
 

@@ -15,8 +15,10 @@ from typing import Any
 
 import sympy as sp
 
+from ...files.errors import SpikecertError
 
-class ProofError(ArithmeticError):
+
+class ProofError(SpikecertError, ArithmeticError):
     """A step of a derivation that does not hold."""
 
 

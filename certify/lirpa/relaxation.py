@@ -37,6 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...files.errors import SpikecertError
 from ...models.deadline import TimeIsUp
 from ...models.rules import Leaky
 from ...models.validation import one_line
@@ -177,7 +178,7 @@ DEPTH = 100_000
 """Calls within calls: auto_LiRPA walks the graph by recursion, once per step and layer."""
 
 
-class LibraryError(ValueError):
+class LibraryError(SpikecertError, ValueError):
     """auto_LiRPA itself raised."""
 
 

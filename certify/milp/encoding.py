@@ -34,6 +34,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from ...files.errors import SpikecertError
 from ...models.circuit import Algebra, Circuit, fold, nodes
 from ...models.linear_neuron import LinearNeuron, leaking, linear, resting
 from ...models.rules import FEATURES, WHOLE, Leaky, Rule, plain
@@ -203,7 +204,7 @@ MOST_TERMS = 2**25
 """The most terms of one layer's expressions over all steps: .5 GiB, and several times as much in a solver."""
 
 
-class EncodingError(ValueError):
+class EncodingError(SpikecertError, ValueError):
     """A network can't be written as a program, for a reason of one line."""
 
 

@@ -23,6 +23,7 @@ from ...checking.network.model import Network, parse_network
 from ...checking.numbers.exact import Refused
 from ...checking.short import FORMATS
 from ...checking.work import limited
+from ...files.errors import SpikecertError
 from ...models.constants import at_least, settle, whole
 from ...models.deadline import LATE, TimeIsUp, check_time, checked_timeout, ending, until
 from ...models.files import storage as checkpoints
@@ -118,7 +119,7 @@ LOST = 1e-6
 """What the search's floats may lose of a property's row, about."""
 
 
-class Unproven(RuntimeError):
+class Unproven(SpikecertError, RuntimeError):
     """No proof was found; the message says why in one line."""
 
 

@@ -3,6 +3,7 @@
 One verifier after another, cheapest first, on what the ones before left open and with a share of the time.
 """
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -17,6 +18,8 @@ from ..perturbations.others import of_others
 from ..problem import Problem
 from ..verdicts import Unfinished, Verdict
 from .base import Verifier, decided, falsified
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class Ladder(Verifier):
             found, interrupted = decided(rung, part)
             for index, verdict in zip(left, found, strict=True):
                 verdicts[index] = _merged(verdicts[index], verdict)
+            open_still = sum(verdict.status == "unknown" for verdict in found)
+            LOG.debug("%s: %s leaves %d of %d samples open", self.name, rung.name, open_still, len(left))
             if interrupted:
                 raise Unfinished(verdicts)
         return verdicts

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
+from ...files.errors import SpikecertError
 from ..deadline import check_time
 from ..elements.layers import MaxWindows
 from ..elements.synapses import TemporalFilter
@@ -231,7 +232,7 @@ class Circuit:
 Value = TypeVar("Value")
 
 
-class UnknownNode(TypeError):
+class UnknownNode(SpikecertError, TypeError):
     """A reader met a node, a rule or an encoding that it does not know; the message names both."""
 
 

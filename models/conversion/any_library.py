@@ -1,5 +1,6 @@
 """Conversions of any PyTorch code or of a NIR graph, and the check that anyone may repeat."""
 
+import logging
 from inspect import isroutine
 from typing import Any
 
@@ -11,6 +12,8 @@ from .checking import ConversionCheck
 from .converting import Conversion
 from .nir.nir_reading import convert_nir, graph_source, warn_of_reset
 from .sources import Source
+
+LOG = logging.getLogger(__name__)
 
 
 def from_torch(
@@ -63,7 +66,11 @@ from_snntorch = from_spikingjelly = from_norse = from_torch
 def _converted(source: Source, sample: Tensor, readout: str | None, seed: int, classes: int | None) -> Conversion:
     from ..tracing.converting import converted_by_trace  # torch's own takes long to import
 
-    return converted_by_trace(source, sample, readout, seed, classes)
+    found = converted_by_trace(source, sample, readout, seed, classes)
+    LOG.info("%d layers over %d steps come in", len(found.network.layers), found.network.num_steps)
+    for note in found.notes:
+        LOG.info("%s", note)
+    return found
 
 
 def check_conversion(

@@ -24,16 +24,15 @@ from .wording import cell, latex, steps, ties_found
 BALLS = {"linf": r"$\ell_\infty$", "l2": r"$\ell_2$"}
 NOTE = (
     "Robust: under the named attack, an upper bound. Certified: proved by the named verifier, a lower bound. "
-    "The truth lies between the two."
+    "The truth lies between the two. Open: neither."
 )
 
 
 def to_latex(record: Record) -> str:
-    """Return a `table` environment; it needs \\usepackage{booktabs}."""
+    """Return a `table` environment of a column's width; it needs \\usepackage{booktabs}."""
     attacks = tuple(dict.fromkeys(name for model in record.models for name in model.attacks))
     verifiers = tuple(dict.fromkeys(name for model in record.models for name in model.verifiers))
-    heads = ["Model", r"$\varepsilon$", "Clean", *(f"Robust ({latex(name)})" for name in attacks)]
-    heads += [*(f"Certified ({latex(name)})" for name in verifiers), "Undecided"]
+    heads = [r"$\varepsilon$", "Clean", *map(latex, (*attacks, *verifiers)), "Open"]
     blocks = [_block(model, record.threat, attacks, verifiers) for model in record.models]
     lines = [
         r"% needs \usepackage{booktabs}",
@@ -41,8 +40,10 @@ def to_latex(record: Record) -> str:
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_caption(record)}}}",
+        r"\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
         r"\toprule",
+        *_groups(len(attacks), len(verifiers)),
         _row(heads),
         r"\midrule",
         "\n\\midrule\n".join(blocks),
@@ -51,6 +52,18 @@ def to_latex(record: Record) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _groups(attacks: int, verifiers: int) -> tuple[str, ...]:
+    """Return the line above the methods' names, and the rules below it."""
+    groups = [
+        (start, count, name)
+        for start, count, name in ((3, attacks, "Robust"), (3 + attacks, verifiers, "Certified"))
+        if count
+    ]
+    cells = [rf"\multicolumn{{{count}}}{{c}}{{{name}}}" for _, count, name in groups]
+    rules = [rf"\cmidrule(lr){{{start}-{start + count - 1}}}" for start, count, _ in groups]
+    return (_row(["", "", *cells, ""]), "".join(rules)) if groups else ()
 
 
 def _caption(record: Record) -> str:
@@ -72,13 +85,13 @@ def _caption(record: Record) -> str:
 
 
 def _block(model: ModelRecord, threat: Threat, attacks: Sequence[str], verifiers: Sequence[str]) -> str:
-    lines = []
-    for place, point in enumerate(model.points):
+    width = 3 + len(attacks) + len(verifiers)
+    lines = [_row([rf"\multicolumn{{{width}}}{{l}}{{{latex(model.name)}}}"])]
+    for point in model.points:
         counts = [point.clean, *(point.robust.get(name) for name in attacks)]
         counts += [*(point.certified.get(name) for name in verifiers), point.undecided]
-        name = latex(model.name) if place == 0 else ""
         size = f"${threat.short(point.epsilon)}$"
-        lines.append(_row([name, size, *(_share(count, point) for count in counts)]))
+        lines.append(_row([size, *(_share(count, point) for count in counts)]))
     return "\n".join(lines)
 
 

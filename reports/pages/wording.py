@@ -266,8 +266,28 @@ def _names(groups: Iterable[Sequence[str]]) -> str:
     return ", ".join(names) or "none"
 
 
+def guessing(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return what usually lies behind a network that is right no more often than a guess, where one is."""
+    data, models = record.data, record.models
+    poor = [model.name for model in models if model.points[0].clean * data.classes <= 1.5 * data.samples]
+    if record.threat.asked is not None or not poor or data.samples < data.classes:
+        return ()
+    return (
+        (
+            "Look first",
+            f"{', '.join(poor)}: right about as often as a guess. Mostly inputs are not what they were in "
+            "training: another scale, mean and deviation (--mean, --std), order of axes or of classes. The "
+            "network's own code on these samples tells.",
+        ),
+    )
+
+
 def essentials(record: Record) -> tuple[tuple[str, str], ...]:
     """Return the assumptions and the limits of "proved", one line each, for the first screen."""
+    return (*guessing(record), *_limits_of(record))
+
+
+def _limits_of(record: Record) -> tuple[tuple[str, str], ...]:
     threat = record.threat
     whole = all(model.architecture.whole for model in record.models)
     runs = "proved for the integers that run on the chip" if whole else "in the arithmetic it ran in"

@@ -14,10 +14,11 @@ from typing import get_args
 import pytest
 import typer
 
-from spikecert import LInf, SoundnessError, __version__, cli, dataset, load
+from spikecert import LInf, __version__, cli, dataset, load
 from spikecert.asking import Threat, question
 from spikecert.asking.run_files import TrainStep
 from spikecert.asking.values import number
+from spikecert.certify import SoundnessError
 from spikecert.certify.attacks import ATTACKS
 from spikecert.certify.replay import replays
 from spikecert.certify.verifiers import VERIFIERS

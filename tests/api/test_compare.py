@@ -47,7 +47,12 @@ def test_a_lost_proof_is_status_1_where_it_is_asked_for(run, records):
 WRONG = {
     ("--by-share",): "by-share: got it alone",
     ("--fail-on-regression",): "fail-on-regression: got it alone, expected --against BEFORE beside it",
-    ("--against", "OTHER", "--title", "mine"): "against: got it beside other records, radii, a page or a title",
+    (
+        "--against",
+        "OTHER",
+        "--title",
+        "mine",
+    ): "against: got it beside other records, radii, a page, a title or figures",
     ("--against", "OTHER", "OTHER"): "against: got it beside other records",
     ("--against", "OTHER", "--replay"): "replay: got it beside",
     ("--replay", "--out", "page.html"): "out: got page.html beside --replay",

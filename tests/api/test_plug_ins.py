@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from spikecert import (
-    SoundnessError,
     attack,
     certified_radius,
     dataset,
@@ -27,7 +26,7 @@ from spikecert import (
 )
 from spikecert.asking import Threat
 from spikecert.asking.threats import read_threat, write_threat
-from spikecert.certify import LInf
+from spikecert.certify import LInf, SoundnessError
 from spikecert.certify.perturbations.others import confirm_set
 from spikecert.certify.problem import Problem
 from spikecert.certify.questions.described import in_words, property_of

@@ -282,6 +282,7 @@ OPENS = {
     "api/stopping.py": "the pipe that signals are told by, and nowhere in place of a terminal that is gone",
     "processes/memory.py": "what Linux says of its memory, and no file of anybody's",
     "training/journal.py": "TensorBoard writes its events by itself",
+    "reports/figures/plots.py": "matplotlib writes into memory",
 }
 """The files, or folders, that open files, and why."""
 OWN_METHODS = {"store.open": "of a BatchStore"}

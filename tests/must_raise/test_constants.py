@@ -119,12 +119,12 @@ RESULTS = {
     "Radius",
     "Record",
     "SmoothedVerdict",
-    "SoundnessError",
     "Theorem",
     "Trace",
     "TrainingRun",
     "Verdict",
     "ConversionRefused",
+    "SpikecertError",
     "Surrogate",
 }
 FOREIGN = {"num_steps", "seed", "classes", "output"}

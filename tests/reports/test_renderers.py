@@ -13,16 +13,18 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
+from spikecert.asking import Threat
 from spikecert.asking.threats import short, with_value
 from spikecert.reports import RENDERERS, render
 from spikecert.reports.figures import BOTTOM, LABEL_SPACING, TOP, panels
 from spikecert.reports.pages.html_page import picture, to_html
 from spikecert.reports.pages.junit import to_junit
 from spikecert.reports.pages.markdown import to_markdown
-from spikecert.reports.pages.rendering import COLUMNS, to_csv
-from spikecert.reports.pages.wording import GAINS_CAPTION, gain_text, norm_ends, verdict
+from spikecert.reports.pages.rendering import COLUMNS, to_csv, to_latex
+from spikecert.reports.pages.wording import GAINS_CAPTION, essentials, gain_text, norm_ends, verdict
+from spikecert.reports.records.rows import tally
 
-from .conftest import EPSILONS, VERIFIED
+from .conftest import EPSILONS, VERIFIED, finding, model, rows
 
 RADII = [(0.05, 0.2), (0.04, 0.1), (0.035, 0.035), (0.02, 1.0), (0.02, 0.05)]
 RADII += [(0.016, 0.03), (0.008, 0.02), (0.008, 0.03), (0.0, 0.015), (0.0, 0.0)]
@@ -245,3 +247,72 @@ def test_a_record_is_a_frame_where_pandas_is_installed(handmade, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ModuleNotFoundError, match=r"frame: needs pandas: pip install pandas"):
         record.frame()
+
+
+def sixty_four(handmade, moving: int = 63):
+    """Return a record of 64 features in three units, of which some do not move."""
+    units = ("degC", "kPa", "")
+    told = {f"f{k}": {"unit": units[k % 3], "range": [-k, k + 1], "epsilon": 0.5 + k % 2} for k in range(moving)}
+    told |= {f"f{k}": {"range": [0, 1]} for k in range(moving, 64)}
+    plain = model().model_copy(update={"radii": None})
+    return handmade(threat=Threat.of("box", EPSILONS, features=told), models=(plain,))
+
+
+def test_headline_captions_and_tables_stay_short_whatever_the_features(handmade):
+    record = sixty_four(handmade)
+    by = "21 by 0.5 to 1.5"
+    assert record.threat.words == f"units of each feature ({by} degC, {by} kPa, {by} without unit, 1 not at all)"
+    assert record.threat.ends == "their ranges"
+    assert len(verdict(record)) < 400
+    assert max(map(len, re.findall(r"\\caption\{.*\}", to_latex(record)))) < 700
+    assert max(len(line) for line in to_html(record).split("\n") if "<svg" not in line and "{" not in line) < 1200
+    cells = re.findall(
+        r'<th scope="row">(f\d+)</th><td>(\S+)</td><td>(\S+)</td><td>(\S+)</td><td>(\w*)</td>', to_html(record)
+    )
+    assert cells[:2] == [("f0", "0.5", "0", "1", "degC"), ("f1", "1.5", "-1", "2", "kPa")]
+    assert len(cells) == 64
+    few = {"t": {"unit": "degC", "range": [-1, 1], "epsilon": 1}}
+    assert "t by 1 degC" in Threat.of("box", EPSILONS, features=few).words
+    assert not Threat.of("box", EPSILONS, features=few).details
+
+
+def test_sections_of_what_was_not_asked_are_left_out(handmade):
+    found = to_html(handmade())
+    plain = to_html(handmade(models=(model().model_copy(update={"radii": None, "gains": None, "growth": ()}),)))
+    for name in ("radii", "gains"):
+        assert f'<h2 id="{name}">' in found
+        assert f'<h2 id="{name}">' not in plain
+    assert "--radii" in plain
+    assert found.count(GAINS_CAPTION) == 1, "a warning once"
+
+
+def test_a_network_that_guesses_is_told_of_on_the_first_screen(handmade):
+    lost = tuple(
+        row.model_copy(
+            update={
+                "correct": row.index == 0,
+                "predicted": (row.index + (row.index > 0)) % 10,
+                "attacks": {"ensemble": False},
+                "verdicts": {name: finding(0, 0) for name in VERIFIED},
+            }
+        )
+        for row in rows()
+    )
+    poor = model("a").model_copy(
+        update={"rows": lost, "points": tally(lost), "radii": None, "counterexamples": ()}
+    )
+    record = handmade(models=(poor,))
+    assert [name for name, _ in essentials(record)] == ["Look first", "Assumed", "Not covered"]
+    for text in (to_html(record), to_markdown(record)):
+        assert "right about as often as a guess" in text
+    assert "Look first" not in to_html(handmade())
+
+
+def test_the_latex_table_is_narrow_and_has_a_cell_for_each_column(handmade):
+    text = to_latex(handmade("a", "b"))
+    body = text.partition(r"\toprule")[2].partition(r"\bottomrule")[0]
+    widths = {line.count("&") for line in body.splitlines() if "&" in line and "multicolumn" not in line}
+    assert widths == {5}
+    assert r" & & Robust" not in text
+    assert r" &  & \multicolumn{1}{c}{Robust} & \multicolumn{2}{c}{Certified} &  \\" in body
+    assert max(len(line) for line in body.splitlines()) < 90

@@ -14,7 +14,6 @@ from spikecert import (
     PLIF,
     SIBP,
     AdaptiveLIF,
-    Augmentation,
     CertifiedEvents,
     CertifiedLoss,
     CertifiedMoves,
@@ -96,6 +95,7 @@ from spikecert.models import (
 )
 from spikecert.reports.making.plans import Plan, RadiusPlan
 from spikecert.training import (
+    Augmentation,
     EventAugmentation,
     Huber,
     LocalFields,

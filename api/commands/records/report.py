@@ -26,6 +26,7 @@ class Rendering:
 
     Attributes:
         out: a .html, .md, .csv, .tex, .json or .xml (JUnit) file; default: a summary here.
+        figures: a folder for each figure of the record as .svg, .pdf and .png.
         summary: one page for a safety case instead: claim, evidence, assumptions, risk.
         title: of the page; default: the record's.
         checked: with --summary: what `check-proof --json` printed, to tell of proofs.
@@ -33,6 +34,7 @@ class Rendering:
     """
 
     out: Path | None = None
+    figures: Path | None = None
     summary: bool = False
     title: str | None = None
     checked: Path | None = None
@@ -111,10 +113,9 @@ def report(
     """
     both = comparing.against is not None and replaying.replay
     taken = "replay" if replaying.replay else None if comparing.against is None else "against"
-    if both or (taken and (len(records) > 1 or radii or how.summary or how.title)):
-        raise ValueError(
-            f"{taken}: got it beside other records, radii, a page or a title, expected one record alone"
-        )
+    if both or (taken and (len(records) > 1 or radii or how.summary or how.title or how.figures)):
+        told = "other records, radii, a page, a title or figures"
+        raise ValueError(f"{taken}: got it beside {told}, expected one record alone")
     if replaying.replay:
         return _replay(records[0], replaying, how.out, as_json)
     if comparing.against is not None:
@@ -124,7 +125,7 @@ def report(
 
 def _render(records: list[Path], radii: list[Path], how: Rendering, as_json: bool) -> int:
     from spikecert.commands.attack import summary as told_short
-    from spikecert.reports import join, load_record, render
+    from spikecert.reports import join, load_record, render, save_figures
     from spikecert.reports.making.combining import load_radii, with_radii
     from spikecert.reports.pages.safety_case import load_checked, render_summary
 
@@ -136,9 +137,11 @@ def _render(records: list[Path], radii: list[Path], how: Rendering, as_json: boo
     proofs = None if how.checked is None else load_checked(how.checked)
     if how.out is not None:
         _wrote(render_summary(joined, how.out, proofs) if how.summary else render(joined, how.out), how.open)
+    for path in () if how.figures is None else save_figures(joined, how.figures):
+        wrote(path)
     if as_json:
         show_json_text(joined.to_json())
-    elif how.out is None:
+    elif how.out is None and how.figures is None:
         show(told_short(joined))
     return 0
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from spikecert import SoundnessError
 from spikecert.asking import Threat
+from spikecert.certify import SoundnessError
 from spikecert.reports.comparing.compared import render_comparison, sentence, to_markdown
 from spikecert.reports.comparing.comparing import Comparison, compare
 from spikecert.reports.records.records import ModelRecord, Record

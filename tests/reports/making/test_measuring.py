@@ -5,8 +5,8 @@ from importlib.metadata import version
 import pytest
 import torch
 
-from spikecert import LInf, SoundnessError, SpikeFlip, attack, gain, mlp, record, verify
-from spikecert.certify import PixelBox
+from spikecert import LInf, SpikeFlip, attack, gain, mlp, record, verify
+from spikecert.certify import PixelBox, SoundnessError
 from spikecert.models import LIF, RateDraws, network_hash
 from spikecert.reports import Data, Plan, Threat, measure
 from spikecert.reports.making import measuring as module
