@@ -5,6 +5,7 @@ operator acts on all of them, stacked: I = Σ_j W_j s_j + b, of which only the W
 over time commute with it: a layer's operator names those that each of its signals goes through.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from ..models import LIF, SpikingNetwork
 from ..models.circuit import Algebra, Circuit, circuit, fold, nodes
 from ..models.elements.synapses import TemporalFilter
 from ..models.linear_maps import DenseMap, FlattenMap, LinearMap, ScaleMap, Shape
-from ..models.linear_maps.averaging import WholeInputMap
+from ..models.linear_maps.averaging import UnflattenMap, WholeInputMap
 from ..models.linear_neuron import LinearNeuron, leaking
 from ..models.rules import LEAKY, VARIED, Leaky
 from ..models.validation import check_weights
@@ -168,6 +169,9 @@ def input_shape_of(made: Circuit) -> Shape:
     Raises:
         ValueError: where no shape or several fit, for then the caller must say.
     """
+    front = made.maps[0]
+    if isinstance(front, UnflattenMap) and front.axis == 1 and min(front.sizes) > 0:
+        return (math.prod(front.sizes),)
     first = next(linear for linear in made.maps if linear.square(1) is not None)
     one, two = first.square(1), first.square(2)
     assert one is not None

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from spikecert.certified_networks import zoo as zoo
     from spikecert.certify import L2 as L2
     from spikecert.certify import EventChange as EventChange
-    from spikecert.certify import EventRegion as EventRegion
     from spikecert.certify import LInf as LInf
     from spikecert.certify import Property as Property
     from spikecert.certify import SpikeFlip as SpikeFlip
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from spikecert.models import ConversionRefused as ConversionRefused
     from spikecert.models import CoupledLIF as CoupledLIF
     from spikecert.models import Delay as Delay
+    from spikecert.models import Encoder as Encoder
     from spikecert.models import IntegerLIF as IntegerLIF
     from spikecert.models import Neuron as Neuron
     from spikecert.models import Normalize as Normalize

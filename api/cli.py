@@ -202,7 +202,7 @@ def _run(command: Any, arguments: Sequence[str] | None) -> int:
 
 def _failed_plug_in(error: Exception) -> int:
     """Tell an error of another package's code; of our own, which is a bug, nothing is hidden."""
-    from .files.plugged import at_fault, failure
+    from spikecert.files.plugged import at_fault, failure
 
     if (package := at_fault(error)) is None or _interrupted(error):
         raise error

@@ -1,6 +1,6 @@
 """A NIR file: trained with snnTorch and exported by it, then read here, certified, and written again (about 10 s).
 
-python examples/from_nir.py [digits | fashion-mnist]    (needs: pip install 'spikecert[snn]')
+python examples/from_nir.py [digits | fashion-mnist]    (needs: pip install '.[snn]')
 """
 
 import sys

@@ -1,6 +1,6 @@
 """A NIR file of second-order neurons: snnTorch's `Synaptic`, trained, exported, read here and certified.
 
-python examples/from_nir_synaptic.py [digits | fashion-mnist]    (needs: pip install 'spikecert[snn]')
+python examples/from_nir_synaptic.py [digits | fashion-mnist]    (needs: pip install '.[snn]')
 """
 
 import sys

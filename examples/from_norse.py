@@ -1,6 +1,6 @@
 """A Norse network with second-order neurons: trained with Norse, then converted and certified (about 10 s).
 
-python examples/from_norse.py [digits | fashion-mnist]    (needs: pip install 'spikecert[snn]')
+python examples/from_norse.py [digits | fashion-mnist]    (needs: pip install '.[snn]')
 """
 
 import sys

@@ -1,6 +1,6 @@
 """An snnTorch network: trained with snnTorch, then converted, attacked, certified and reported (about 10 s).
 
-python examples/from_snntorch.py [digits | fashion-mnist]    (needs: pip install 'spikecert[snn]')
+python examples/from_snntorch.py [digits | fashion-mnist]    (needs: pip install '.[snn]')
 """
 
 import sys

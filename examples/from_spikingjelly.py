@@ -1,6 +1,6 @@
 """A SpikingJelly network of convolutions, multi-step: trained there, then converted and certified (about 15 s).
 
-python examples/from_spikingjelly.py [digits | fashion-mnist]    (needs: pip install 'spikecert[spikingjelly]')
+python examples/from_spikingjelly.py [digits | fashion-mnist]    (needs: pip install '.[spikingjelly]')
 """
 
 import sys

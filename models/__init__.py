@@ -19,6 +19,7 @@ from .chips import (
 )
 from .circuit import Circuit, circuit
 from .dynamics import Arctan, Dynamics, Sigmoid, Surrogate, Triangle
+from .elements.encoder import Encoder
 from .elements.integers import IntegerLIF, WholeDecay
 from .elements.layers import PerStep, Residual, SpikeAnd, SpikeIand
 from .elements.learned_decay import PLIF, settled
@@ -65,6 +66,7 @@ __all__ = [
     "CoupledLIF",
     "Delay",
     "Dynamics",
+    "Encoder",
     "IntegerLIF",
     "Neuron",
     "Normalize",

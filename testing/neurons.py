@@ -11,7 +11,7 @@ from ..models.elements.registry import ELEMENTS, Nonnegative, Positive, Real, Up
 try:
     from hypothesis import strategies as st
 except ImportError as error:
-    raise ImportError("spikecert.testing needs a package: pip install 'spikecert[testing]'") from error
+    raise ImportError("spikecert.testing needs a package: pip install hypothesis") from error
 
 Neuron = TypeVar("Neuron", bound=LIF)
 

@@ -209,7 +209,8 @@ def objective(step: TrainStep, limits: tuple[float, float] = (0.0, 1.0)) -> Obje
         ValueError: for a name that is not known, names that learn no labels, or a budget that is no whole number.
     """
     names, delta = step.objective.split("+"), float(step.delta)
-    size, ends = float(step.size) * (limits[1] - limits[0]), {"lower": limits[0], "upper": limits[1]}
+    size = float(step.size) * (limits[1] - limits[0])
+    ends: dict[str, Any] = {"lower": limits[0], "upper": limits[1]}
     for name in names:
         check_choice("objective", name, OBJECTIVES)
     check_choice("noise", step.noise, NOISES)

@@ -118,5 +118,5 @@ def _imported() -> ModuleType:
     try:
         import ray
     except ImportError as error:
-        raise ImportError("engine: \"ray\" needs a package: pip install 'spikecert[ray]'") from error
+        raise ImportError('engine: "ray" needs a package: pip install ray') from error
     return ray

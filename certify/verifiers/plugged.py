@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
+from typing import Any
 
 import torch
 
@@ -179,7 +180,8 @@ def planted_questions(flips: Sequence[PlantedFlip], rows: bool) -> Iterator[Prob
         every = list(group)
         samples, labels = (torch.stack([getattr(flip, name) for flip in every]) for name in ("sample", "label"))
         budget = "count" if kind is SpikeFlip else "epsilon"
-        around = kind(max(getattr(flip.perturbation, budget) for flip in every))
+        make: Any = kind
+        around = make(max(getattr(flip.perturbation, budget) for flip in every))
         network, until = every[0].network, time.perf_counter() + PATIENCE
         yield Problem(network, samples, labels, around, deadline=until, ties=every[0].ties)
         if rows:

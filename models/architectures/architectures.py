@@ -9,11 +9,13 @@ import math
 import re
 import reprlib
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import torch
 from torch import nn
 
 from ..constants import at_least, wholes
+from ..elements.encoder import Encoder
 from ..elements.neurons import LIF
 from ..elements.recurrent import Recurrent
 from ..networks import SpikingNetwork
@@ -138,7 +140,8 @@ def architecture(
     Args:
         text: "mlp:64-64" is a dense network with two hidden layers of 64, "recurrent:64-64" one whose hidden
             layers hear themselves; "strided:16-32-128" two convolutions and a dense layer (`strided`); "vgg5",
-            "vgg11" and "wrn16_4" are the paper's, and "vgg11:1/8" is VGG11 with an eighth of its widths.
+            "vgg11" and "wrn16_4" are the paper's, and "vgg11:1/8" is VGG11 with an eighth of its widths;
+            "encoder:.25,.5+mlp:64" has an `Encoder` of these thresholds in front of it.
         input_shape: of one sample, without batch and time.
         classes: the number of logits.
         num_steps: T.
@@ -149,6 +152,8 @@ def architecture(
         TypeError, ValueError: for a setting that the architecture does not have, a name that is not known, or
             sizes that are no positive integers.
     """
+    if type(text) is str and text.startswith(ENCODED):
+        return _encoded(text, input_shape, classes, num_steps, neuron, settings)
     name, _, detail = text.partition(":") if type(text) is str else ("", "", "")
     if name not in ARCHITECTURES:
         raise ValueError(f"architecture: got {text!r}, expected one of {', '.join(ARCHITECTURES)}")
@@ -158,3 +163,27 @@ def architecture(
         if setting not in known:
             raise ValueError(f"{setting}: {name} has no such setting, but {', '.join(known) or 'none'}")
     return ARCHITECTURES[name](detail, shape, count, num_steps, neuron, **settings)
+
+
+ENCODED = "encoder:"
+"""How an architecture with an encoder in front begins."""
+
+
+def _encoded(
+    text: str,
+    input_shape: Sequence[int],
+    classes: int,
+    num_steps: int,
+    neuron: LIF | None,
+    settings: dict[str, bool | str],
+) -> SpikingNetwork:
+    front, plus, rest = text.removeprefix(ENCODED).partition("+")
+    try:
+        thresholds = [float(Fraction(each.strip())) for each in front.split(",")]
+    except (ValueError, ZeroDivisionError):
+        thresholds = []
+    if not plus or not thresholds or rest.startswith(ENCODED):
+        raise ValueError(f"architecture: got {text!r}, expected one such as encoder:.25,.5+mlp:64")
+    encoder = Encoder(thresholds, input_shape)
+    behind = architecture(rest, encoder.shape, classes, num_steps, neuron, **settings)
+    return SpikingNetwork(encoder, *behind.layers, num_steps=num_steps, readout=behind.readout)

@@ -202,7 +202,7 @@ DRAWING = {("spikingjelly", "PoissonEncoder"), ("norse", "PoissonEncoder"), ("no
 
 
 @dataclass(frozen=True)
-class Encoder:
+class PoissonCode:
     """An encoder within a module.
 
     Attributes:
@@ -242,7 +242,7 @@ class Encoder:
 class DrawnSpikes(nn.Module):
     """Stands for an encoder: hands on spikes that were drawn, where it is given the module's own input."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: PoissonCode) -> None:
         super().__init__()
         self.name, self.whole, self.calls = encoder.name, encoder.steps is not None, 0
         self.step_mode = getattr(encoder.module, "step_mode", "s")
@@ -277,7 +277,7 @@ class DrawnSpikes(nn.Module):
 class DrivenBySpikes(nn.Module):
     """A module as a function of the spikes that its encoder drew, (T, batch, ...); its input is no number."""
 
-    def __init__(self, source: Source, encoder: Encoder) -> None:
+    def __init__(self, source: Source, encoder: PoissonCode) -> None:
         super().__init__()
         self.stand_in = DrawnSpikes(encoder)
         self.inner = copy.deepcopy(source.module, {id(encoder.module): self.stand_in})
@@ -332,7 +332,7 @@ class DrawnSource:
             )
 
 
-def drawn_source(source: Source, encoder: Encoder, inputs: Tensor, draws: RateDraws | int) -> DrawnSource:
+def drawn_source(source: Source, encoder: PoissonCode, inputs: Tensor, draws: RateDraws | int) -> DrawnSource:
     """Return a module with an encoder as a function of its spikes.
 
     Args:
@@ -373,14 +373,14 @@ def _counted(driven: DrivenBySpikes, inputs: Tensor) -> int:
     return counting.stand_in.calls
 
 
-def drawing_encoder(module: nn.Module) -> Encoder | None:
+def drawing_encoder(module: nn.Module) -> PoissonCode | None:
     """Return the one encoder of a module that draws its spikes, None where there is none.
 
     Raises:
         ConversionRefused: for several, for one that is changed, and for a share of the input outside of (0, 1].
     """
     found = [
-        Encoder(path, part)
+        PoissonCode(path, part)
         for path, part in module.named_modules()
         if (library_of(part), type(part).__name__) in DRAWING
     ]

@@ -28,7 +28,7 @@ MARKS = "osD^v"
 NEURONS = 24
 """Of a raster, at most."""
 SUFFIXES = (".svg", ".pdf", ".png")
-_STYLE = {"font.size": 8, "svg.hashsalt": "spikecert", "svg.fonttype": "none", "pdf.fonttype": 42}
+_STYLE: Any = {"font.size": 8, "svg.hashsalt": "spikecert", "svg.fonttype": "none", "pdf.fonttype": 42}
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ class Record(Part):
             ModuleNotFoundError: without pandas.
         """
         try:
-            import pandas
+            import pandas  # pyright: ignore[reportMissingImports]
         except ModuleNotFoundError:
             raise ModuleNotFoundError("frame: needs pandas: pip install pandas, or render to .csv") from None
         return pandas.DataFrame(

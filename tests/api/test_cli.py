@@ -74,6 +74,7 @@ def test_each_command_has_json_and_examples_that_parse(run, command):
 def test_a_command_says_in_twenty_lines_what_it_does(command):
     lines = inspect.getsource(command_of(command)).splitlines()
     (made,) = ast.parse("\n".join(lines)).body
+    assert isinstance(made, ast.FunctionDef)
     body = [line for line in lines[made.body[0].end_lineno : made.end_lineno] if line.strip()]
     assert len(body) <= 20
 

@@ -12,7 +12,6 @@ from spikecert import (
     CertifiedEvents,
     CrossEntropy,
     EventChange,
-    EventRegion,
     SpikeFlip,
     SpikeShift,
     SpikingNetwork,
@@ -24,6 +23,7 @@ from spikecert import (
 from spikecert.asking.question import ChangedEvents
 from spikecert.asking.run_files import TrainStep
 from spikecert.asking.values import number
+from spikecert.certify import EventRegion
 from spikecert.protocols.planning import objective as protocol_objective
 from spikecert.reports.pages.wording import assumptions, essentials
 from spikecert.reports.pages.wording import verdict as sentence

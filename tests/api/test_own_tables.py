@@ -3,6 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,10 +88,10 @@ def test_a_table_is_trained_certified_and_trained_further_in_its_units(run, tabl
         2,
     )
     assert run("train", *further, *data, "--out", tmp_path / "two").status == 0
-    first, second = (load(tmp_path / name / "network.safetensors") for name in ("one", "two"))
-    assert [type(layer) for layer in second.layers[:3]] == [nn.Unflatten, Normalize, nn.Flatten]
-    assert torch.equal(first.layers[1].running_mean, second.layers[1].running_mean)
-    assert not torch.equal(first.layers[3].weight, second.layers[3].weight)
+    first, second = ([*load(tmp_path / name / "network.safetensors").layers] for name in ("one", "two"))
+    assert [type(layer) for layer in second[:3]] == [nn.Unflatten, Normalize, nn.Flatten]
+    assert torch.equal(first[1].get_buffer("running_mean"), second[1].get_buffer("running_mean"))
+    assert not torch.equal(first[3].get_parameter("weight"), second[3].get_parameter("weight"))
     refused = run("train", *further[:2], "--objective", "certified", *data, "--out", tmp_path / "three")
     assert "objective: got certified for features of several units and a network of a file" in refused.err
 
@@ -100,7 +101,7 @@ def test_one_range_for_all_trains_in_its_unit_and_goes_on(run, table, tmp_path) 
     assert run("train", *QUICK, *data, "--seeds", "0,1", "--workers", 2, "--out", tmp_path / "one").status == 0
     one = tmp_path / "one" / "seed-0"
     assert (one / "scaled" / "checkpoint.safetensors").is_file()
-    assert load(one / "network.safetensors").layers[1].running_mean.tolist() == [-20.0, -20.0]
+    assert load(one / "network.safetensors").layers[1].get_buffer("running_mean").tolist() == [-20.0, -20.0]
     further = (
         "--network",
         one / "network.safetensors",
@@ -114,7 +115,7 @@ def test_one_range_for_all_trains_in_its_unit_and_goes_on(run, table, tmp_path) 
     done = run("train", *further, *data, "--out", tmp_path / "two")
     assert done.status == 0, done.err
     step = read(TrainStep, {"objective": "certified", "size": 0.01})
-    made = objective(step, (-20.0, 120.0))
+    made: Any = objective(step, (-20.0, 120.0))
     assert (made.epsilon, made.lower, made.upper) == (pytest.approx(1.4), -20.0, 120.0)
 
 

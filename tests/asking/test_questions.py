@@ -66,7 +66,8 @@ def threats(draw: st.DrawFn) -> Threat:
 @st.composite
 def questions(draw: st.DrawFn) -> Question:
     threat = draw(threats())
-    scale = draw(st.sampled_from([{}, {"mean": (number(".5"), number("1/3")), "std": (number(2), number("25%"))}]))
+    normalised = {"mean": (number(".5"), number("1/3")), "std": (number(2), number("25%"))}
+    scale: dict[str, Any] = draw(st.sampled_from([{}, normalised]))
     samples = Samples(
         data=draw(st.sampled_from(["digits", "my data.npz", "it's.npz"])),
         samples=draw(st.none() | WHOLE),

@@ -10,16 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikecert import (
-    LIF,
-    EventRegion,
-    SpikeFlip,
-    SpikeShift,
-    SpikingNetwork,
-    certified_radius,
-    mlp,
-    save,
-)
+from spikecert import LIF, SpikeFlip, SpikeShift, SpikingNetwork, certified_radius, mlp, save
+from spikecert.certify import EventRegion
 from spikecert.certify.problem import NORMS, FlipScale, Scale, ShiftScale
 from support.command_line import run as run
 from support.oracles import every_flip, every_shift, least_margin

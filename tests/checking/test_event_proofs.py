@@ -13,17 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import (
-    LIF,
-    EventChange,
-    EventRegion,
-    SpikeFlip,
-    SpikeShift,
-    SpikingNetwork,
-    load,
-    save,
-    verify,
-)
+from spikecert import LIF, EventChange, SpikeFlip, SpikeShift, SpikingNetwork, load, save, verify
+from spikecert.certify import EventRegion
 from spikecert.certify.branching.bounding import Climb
 from spikecert.certify.proofs import Prover, Unproven
 from spikecert.checking import Refused, check

@@ -36,7 +36,7 @@ def test_its_first_cell_installs_what_is_missing(missing: bool, monkeypatch: pyt
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found.get(name))
     shell = Shell()
     exec(CODE[0], {"get_ipython": lambda: shell})
-    assert shell.given == ([("pip", "install --quiet spikecert")] if missing else [])
+    assert shell.given == ([("pip", "install --quiet ..  # the checkout")] if missing else [])
 
 
 @pytest.mark.slow

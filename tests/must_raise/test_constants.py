@@ -143,6 +143,7 @@ ELSEWHERE = {
     "VariedLIF": {"decay", "threshold", "reset_amount"},
     "CoupledLIF": {*AXES},
     "Neuron": {*AXES, "input_scale"},
+    "Encoder": {"thresholds", "shape"},
     "ClosedLoop": {"spread", "vertices"},
 }
 """Numbers of public functions that need a foreign library, or the shape of images, to be looked at, and arrays."""

@@ -8,6 +8,7 @@ import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -214,7 +215,7 @@ def test_numbers_for_people():
 
 
 def test_junit_has_a_test_for_each_sample_at_each_epsilon(handmade):
-    found = ElementTree.fromstring(to_junit(handmade("a", EVIL + "\x1b")).split("\n", 1)[1])
+    found: Any = ElementTree.fromstring(to_junit(handmade("a", EVIL + "\x1b")).split("\n", 1)[1])
     assert [suite.tag for suite in found] == ["testsuite"] * 6
     assert [tuple(suite.get(key) for key in ("tests", "failures", "skipped")) for suite in found[:3]] == [
         ("10", "0", "2"),

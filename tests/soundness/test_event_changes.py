@@ -9,18 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spikecert import (
-    LIF,
-    EventChange,
-    EventRegion,
-    SpikeFlip,
-    SpikeShift,
-    SpikingNetwork,
-    attack,
-    bounds,
-    mlp,
-    verify,
-)
+from spikecert import LIF, EventChange, SpikeFlip, SpikeShift, SpikingNetwork, attack, bounds, mlp, verify
+from spikecert.certify import EventRegion
 from spikecert.certify.attacks import EventChanges
 from spikecert.certify.perturbations.described import build_set, describe_set
 from spikecert.certify.problem import ChangeScale

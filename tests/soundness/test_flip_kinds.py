@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import EventRegion, SpikeFlip, SpikingNetwork, attack, mlp, verify
+from spikecert import SpikeFlip, SpikingNetwork, attack, mlp, verify
+from spikecert.certify import EventRegion
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal
 from spikecert.certify.perturbations.described import build_set, describe_set

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import LIF, EventRegion, SpikeShift, SpikingNetwork, bounds, mlp, verify
+from spikecert import LIF, SpikeShift, SpikingNetwork, bounds, mlp, verify
+from spikecert.certify import EventRegion
 from spikecert.certify.bounds.events.moved_events import Shifts, increments
 from spikecert.certify.bounds.prices.price_search import PriceSearch
 from spikecert.certify.bounds.propagation import input_signal

@@ -20,7 +20,6 @@ from spikecert import (
     ClosedLoop,
     CoupledLIF,
     Delay,
-    EventRegion,
     GainPenalty,
     GaussianNoise,
     IntegerLIF,
@@ -70,7 +69,7 @@ from spikecert.analysis.gains.gain_plots import frequency_response
 from spikecert.analysis.lmi import adaptive, chain_gain, cuba, lif, recurrent, surrogate_gain, time_varying
 from spikecert.analysis.patterns import train_interval
 from spikecert.asking import Threat
-from spikecert.certify import Form, PixelBox
+from spikecert.certify import EventRegion, Form, PixelBox
 from spikecert.certify.attacks import APGD, PGD, Gaussian, SpikeFlips, Square
 from spikecert.certify.bounds.prices.narrowing import Narrowing, WindowSearch
 from spikecert.certify.bounds.prices.price_search import PriceSearch

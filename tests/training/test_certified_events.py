@@ -17,7 +17,6 @@ from spikecert import (
     CertifiedEvents,
     CrossEntropy,
     EventChange,
-    EventRegion,
     SpikeFlip,
     SpikeShift,
     SpikingNetwork,
@@ -26,6 +25,7 @@ from spikecert import (
     mlp,
     verify,
 )
+from spikecert.certify import EventRegion
 from spikecert.certify.verifiers import INTERVAL
 from spikecert.models import Residual, network_hash
 from spikecert.testing.networks import drawn_network

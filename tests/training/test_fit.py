@@ -534,7 +534,7 @@ def test_callbacks_are_told_of_each_epoch_and_of_the_end(digits: Dataset, tmp_pa
     whole = fit(start(), data, epochs=3)
     assert all(map(torch.equal, run.last.state_dict().values(), whole.last.state_dict().values()))
     with pytest.raises(TypeError, match=r"callbacks: got object, expected on_epoch and on_end \(Callback\)"):
-        fit(start(), data, callbacks=[object()])
+        fit(start(), data, callbacks=[object()])  # type: ignore[list-item]
     board = TensorBoard(tmp_path / "board")
     fit(start(), data, epochs=1, callbacks=[board])
     assert [path.name.split(".")[0] for path in (tmp_path / "board").iterdir()] == ["events"]

@@ -3,6 +3,7 @@
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,7 +161,8 @@ def test_recordings_of_events_become_frames(tmp_path: Path, form: str) -> None:
         table = np.zeros(140, [("recording", "<i4"), ("t", "<i8"), ("x", "<u2"), ("p", "|u1")])
         for name, array in many.items():
             table[name] = array
-        np.savez(place, labels=labels, **({"events": table} if form == "fields" else many))
+        arrays: dict[str, Any] = {"events": table} if form == "fields" else many
+        np.savez(place, labels=labels, **arrays)
     found = dataset(str(place), num_steps=3, duration=300.0)
     assert (found.num_steps, found.shape, found.classes) == (3, (2, 3), 2)
     first, second = torch.zeros(2, 3, 2, 3, dtype=torch.uint8)

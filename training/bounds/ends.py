@@ -303,18 +303,19 @@ def each(box: Box, function: Callable[[Tensor], Tensor]) -> Box:
     return Box(function(box.lower), function(box.upper))
 
 
-def check_sums(bounds: str, reset: str, made: Circuit) -> None:
+def check_sums(bounds: str, reset: str, made: Circuit, front: frozenset[nodes.Node] = frozenset()) -> None:
     """Raise ValueError for what bounds of sums over time do not reach.
 
     Args:
         bounds: how they are called.
         reset: what their neurons do.
         made: the circuit.
+        front: neurons that may do anything.
     """
     if made.read.readout not in (*MEANS, "potential"):
         told = f'readout {made.read.readout!r}, expected a mean or "potential"'
         raise ValueError(f'bounds: got "{bounds}" and {told}')
-    for node in made.nodes:
+    for node in (each for each in made.nodes if each not in front):
         rule = node.rule if isinstance(node, nodes.Fired | nodes.Recurred | nodes.Read) else None
         scaled = plain(rule) and rule.scale is not None
         if isinstance(node, nodes.Read) and scaled:

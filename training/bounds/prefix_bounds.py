@@ -31,6 +31,10 @@ Where events change, L_low and L_high of the first layer are those of the rows �
 cut with the filtered ends of the steps, so that an event counts once and nothing gets wider; the two runs take the
 currents L[t] − λ·L[t−1], which filter to them, and u those of the steps.
 
+**A front without memory** (`Encoder`: λ = 0, behind affine maps of a constant input) fires at all steps or at
+none, and at all where it does at I_low: its ends are two constant signals, of one step, and what stands behind it
+sees constant spikes as it would see a constant input. Its λ is none of "all neurons".
+
 **A margin** m widens [L_low, L_high], the filtered ends of what came in (of C where λ = 1), by m at each step: the
 first current by m, each later one by (1 − λ)·m. Ends are wider, so they hold what they held; and a spike that they
 call decided is decided by m: what an exact run finds, one whose potentials stray by up to m finds as well. So what
@@ -63,7 +67,8 @@ from torch import Tensor
 from ...certify.bounds.signals.affine import fold
 from ...certify.bounds.signals.signals import filter_rows
 from ...certify.bounds.signals.windows import Box
-from ...models.circuit import Circuit, Fired, Pooled, Read, Recurred
+from ...models.circuit import Circuit, Fired, Mapped, Pooled, Read, Recurred
+from ...models.circuit.nodes import Node
 from ...models.dynamics import Dynamics
 from ...models.linear_maps import LinearMap
 from ...models.rules import Leaky, plain
@@ -106,23 +111,26 @@ class Prefixes(Followed):
         counting: whether no neuron forgets, and ends are those of sums; they are those of steps otherwise.
         decay: λ of all neurons; None where they differ.
         margin: m, as a share of each threshold.
+        front: the neurons without memory that see a constant signal.
     """
 
     counting: bool
     decay: float | None = 1.0
     margin: float = 0.0
+    front: frozenset[Node] = frozenset()
 
     @staticmethod
     def of(made: Circuit, source: Ends) -> "Prefixes":
         """Return the ends of a circuit's signals."""
-        check_sums("prefix", "subtract", made)
-        rules = [node.rule for node in made.spiking]
+        front = _front(made) if source.constant else frozenset()
+        check_sums("prefix", "subtract", made, front)
+        rules = [node.rule for node in made.spiking if node not in front]
         decays = {rule.decay for rule in rules if plain(rule)}
         forgets = any(decay != 1.0 for decay in decays)
         if forgets and made.recurs:
             raise ValueError('bounds: got "prefix", a loop and neurons that leak, expected decay 1 beside loops')
         shared = 1.0 if not forgets else decays.pop() if len(decays) == 1 else None
-        return Prefixes(source, made.num_steps, not forgets, shared)
+        return Prefixes(source, made.num_steps, not forgets, shared, front=front)
 
     @property
     def rows(self) -> Tensor | None:
@@ -154,6 +162,9 @@ class Prefixes(Followed):
     def fired(self, node: Fired, x: Ends) -> Ends:
         """Return the two runs."""
         layer = node.layer
+        if node in self.front:
+            pad = self.margin * layer.dynamics.threshold
+            return Ends(each(Box(x.box.lower - pad, x.box.upper + pad), lambda current: layer(current, 1)))
         currents = self._apart(x.box, layer.dynamics)
         entering = None if x.filtered is None else self._apart(x.filtered, layer.dynamics)
         if self.counting:
@@ -181,6 +192,19 @@ class Prefixes(Followed):
         row = filter_rows(self.num_steps, node.rule)[-1:].to(x.box.lower)
         steps = each(x.box, lambda end: end.expand(self.num_steps, *end.shape[1:]))
         return Ends(each(steps, lambda end: torch.einsum("rt,t...->r...", row, end)))
+
+
+def _front(made: Circuit) -> frozenset[Node]:
+    """Return the neurons without memory behind a constant input, affine maps and one another alone."""
+    constant, found = {0}, set[Node]()
+    for place, node in enumerate(made.nodes[1:], 1):
+        forgetful = (
+            isinstance(node, Fired) and plain(node.rule) and node.rule.decay == 0 and node.rule.scale is None
+        )
+        if constant.issuperset(node.sources) and (forgetful or isinstance(node, Mapped)):
+            constant.add(place)
+            found |= {node} if forgetful else set()
+    return frozenset(found)
 
 
 def filtering(num_steps: int, decay: float) -> Tensor:

@@ -119,7 +119,7 @@ def _csv(path: Path, text: str) -> tuple[list[str], list[Sequence[str]]]:
 
 def _parquet(path: Path) -> tuple[list[str], list[Sequence[Any]]]:
     try:
-        from pyarrow import parquet
+        from pyarrow import parquet  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
             f"dataset: {path} needs pyarrow: pip install pyarrow, or save it as CSV"

@@ -26,7 +26,8 @@ def start_firing(network: SpikingNetwork, images: Tensor, mean: float = 0.3, spr
     spikes nor bounds have gradients there. Mean and standard deviation are over images, places and steps.
 
     Args:
-        network: a chain in which each neuron has one layer with weights and bias right in front of it.
+        network: a chain in which each neuron has one layer with weights and bias right in front of it; those that
+            training keeps, as an `Encoder`'s, stay as they are.
         images: (samples, ...), the first 512 count.
         mean, spread: in thresholds.
 
@@ -44,6 +45,8 @@ def start_firing(network: SpikingNetwork, images: Tensor, mean: float = 0.3, spr
     mean, spread = real("mean", mean), positive("spread", spread)
     sample = images[:SAMPLES].to(network.device, network.dtype)
     for place, (layer, neuron) in enumerate(_pairs(network)):
+        if not layer.weight.requires_grad:
+            continue
         bias = layer.bias
         assert isinstance(bias, Tensor)
         current = network.trace(sample).currents[place].transpose(0, 2).flatten(1)

@@ -290,7 +290,7 @@ def import_nir() -> Any:
     try:
         import nir
     except ImportError as error:
-        raise ImportError("NIR graphs need a package: pip install 'spikecert[snn]'") from error
+        raise ImportError("NIR graphs need a package: pip install nir nirtorch") from error
     return nir
 
 

@@ -16,18 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import (
-    LIF,
-    EventChange,
-    EventRegion,
-    LInf,
-    RateDraws,
-    SpikeFlip,
-    SpikeShift,
-    SpikingNetwork,
-    mlp,
-    verify,
-)
+from spikecert import LIF, EventChange, LInf, RateDraws, SpikeFlip, SpikeShift, SpikingNetwork, mlp, verify
+from spikecert.certify import EventRegion
 from spikecert.certify.listing import MemberWalk, rate_members, walked
 from spikecert.certify.perturbations import Perturbation
 from spikecert.certify.perturbations.base import ChangedMembers

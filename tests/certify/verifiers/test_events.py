@@ -8,17 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import (
-    LIF,
-    EventChange,
-    EventRegion,
-    LInf,
-    OneSpikeLIF,
-    SpikeFlip,
-    SpikeShift,
-    SpikingNetwork,
-    verify,
-)
+from spikecert import LIF, EventChange, LInf, OneSpikeLIF, SpikeFlip, SpikeShift, SpikingNetwork, verify
+from spikecert.certify import EventRegion
 from spikecert.certify.bounds.events.moved_events import Shifts
 from spikecert.certify.bounds.events.parts import Budgets
 from spikecert.certify.boxes import influence

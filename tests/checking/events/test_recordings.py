@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, save
+from spikecert import LIF, EventChange, SpikeFlip, SpikeShift, SpikingNetwork, save
+from spikecert.certify import EventRegion
 from spikecert.certify.proofs.asked import rules_of
 from spikecert.checking import Refused, read_network
 from spikecert.checking.events.inputs import Inputs

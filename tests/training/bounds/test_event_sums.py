@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import LIF, CertifiedEvents, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork, mlp
+from spikecert import LIF, CertifiedEvents, EventChange, SpikeFlip, SpikeShift, SpikingNetwork, mlp
+from spikecert.certify import EventRegion
 from spikecert.models.circuit import circuit
 from spikecert.models.elements.synapses import Synapse
 from spikecert.models.linear_maps import linear_map

@@ -179,4 +179,4 @@ def _check_h5py(name: str) -> None:
     try:
         import h5py  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"dataset: {name} needs h5py; pip install 'spikecert[events]'") from error
+        raise ModuleNotFoundError(f"dataset: {name} needs h5py; pip install h5py") from error

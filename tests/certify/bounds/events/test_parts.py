@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from spikecert import LIF, EventChange, EventRegion, SpikeFlip, SpikeShift, SpikingNetwork
+from spikecert import LIF, EventChange, SpikeFlip, SpikeShift, SpikingNetwork
+from spikecert.certify import EventRegion
 from spikecert.certify.bounds.events import parts as parts_bounds
 from spikecert.certify.bounds.events.flips import Budget, Flips, Heaviest
 from spikecert.certify.bounds.events.moved_events import Retimings, Shifts, _pooled, rises
