@@ -44,7 +44,8 @@ def test_the_results_are_those_of_the_tables() -> None:
         assert [cell.strip("* ") for cell in told[name]] == [given[0], given[2], given[3]]
     depth = rows(block(tables, "depth-mnist"))
     natural, term = ([cell.split()[0] for cell in depth[f"2 hidden layers, ρ = {rho}"]] for rho in (0, 1))
-    assert f"From {natural[4]} to {term[4]} % under attacks, from {natural[6]} to {term[6]} % proved" in page
+    assert f"from {natural[4]} to {term[4]} % left at ε = .1" in page
+    assert f"from {natural[6]} to {term[6]} % proved at ε = .03" in page
     assert f"{float(natural[0]) - float(term[0]):.1f} points of clean accuracy" in page
     correlation = block(tables, "correlations")
     expected = {"surrogate network's ℓ2 gain": ("+.18", "−.34"), "pattern-preserving radius": ("+.81", "+.66")}
