@@ -3,6 +3,7 @@
 if __name__ == "training":
     raise ImportError("import spikecert.training, not training: by another name each class would be there twice")
 
+from .controls import memory_controls
 from .data import Dataset, Split, dataset, digit_events, own_dataset, pulses, regression_dataset
 from .journal import Callback, EpochMetrics, TensorBoard, TrainingRun
 from .loop import fit
@@ -59,6 +60,7 @@ __all__ = [
     "dataset",
     "digit_events",
     "fit",
+    "memory_controls",
     "own_dataset",
     "pulses",
     "regression_dataset",

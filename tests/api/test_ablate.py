@@ -33,6 +33,18 @@ def test_loops_have_a_twin_without_them(run, tmp_path: Path) -> None:
     assert rows[-4:] == ["no feedback", "trained anew", "trained anew, λ = 0", "trained anew, λ = 0, no loop"]
 
 
+def test_controls_say_whether_memory_is_needed(run) -> None:
+    asked = ("ablate", "zoo:delayed-xor-shift-1", "--data", "delayed-xor", "--controls")
+    found = json.loads(run(*asked, "--json").out)["controls"]
+    assert (found["distinct"], found["new"], found["recordings"]) == (60, 0, 300)
+    assert found["accuracy"] == 1.0
+    assert not found["needed"]
+    assert max(found["rows"], key=lambda row: row["accuracy"])["name"] == "counts over time"
+    out = run(*asked).out
+    assert "60 distinct recordings of 300, 0 of them not in training" in out
+    assert "may not need memory" in out
+
+
 def test_the_table_says_what_is_left_out(run, model: Path) -> None:
     out = run("ablate", model, "--samples", 20).out
     assert "as it is" in out

@@ -26,12 +26,15 @@ class Ablating(ScaledSamples):
     Attributes:
         model: a network file as written by `train`, or zoo:NAME (see `zoo`).
         retrain: also train the network anew for so many epochs, with λ as it is and with λ = 0.
+        controls: also what counts over time, and windows of a few steps, tell other classifiers: memory is needed
+            only where all of them lose 20 points.
         seed: of everything random.
         json: print JSON on standard output and nothing else.
     """
 
     model: Annotated[Path, Naming(argument=True)]
     retrain: Count | None = None
+    controls: bool = False
     seed: Seed = 0
     json: bool = False
 
@@ -50,9 +53,36 @@ def ablate(asked: Ablating) -> int:
         found = temporal_ablation(network, chosen.inputs, chosen.labels, seed=asked.seed)
         epochs = asked.retrain
         again = () if epochs is None else _retrained(network, source, chosen, epochs, asked.seed, bars)
-    name = asked.model.name
-    show_json(_content(name, asked.data, found, again)) if asked.json else show(_text(asked, found, again))
+        against = _controlled(network, source, bars) if asked.controls else None
+    content = _content(asked.model.name, asked.data, found, again) | ({"controls": against} if against else {})
+    show_json(content) if asked.json else show(_text(asked, found, again) + _controls_text(against))
     return 0
+
+
+def _controlled(network: "SpikingNetwork", source: "Dataset", bars: Bars) -> dict[str, Any]:
+    """Return the network's accuracy on the recordings that controls are asked about, and theirs."""
+    import torch
+
+    from spikecert.training.controls import memory_controls
+    from spikecert.training.evaluation import accuracy
+
+    found = memory_controls(source, progress=bars)
+    own = accuracy(network, source.test.take(torch.tensor(found.distinct)))
+    rows = [{"name": row.name, "accuracy": row.accuracy, "by": row.by} for row in found.rows]
+    counted = {"recordings": found.recordings, "distinct": len(found.distinct), "new": found.new}
+    return {**counted, "accuracy": own, "chance": found.chance, "rows": rows, "needed": found.needed(own)}
+
+
+def _controls_text(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    told = (
+        f"{found['distinct']} distinct recordings of {found['recordings']}, {found['new']} of them not in training"
+    )
+    rows = [("the network", f"{found['accuracy']:.1%}", "")]
+    rows += [(row["name"], f"{row['accuracy']:.1%}", row["by"]) for row in found["rows"]]
+    needs = "needs memory: all of these lose 20 points" if found["needed"] else "may not need memory: see the best"
+    return f"\n\n{told}\n\n{table(('what is seen', 'right', 'by'), rows)}\n\nThe task {needs}."
 
 
 def _retrained(
