@@ -64,12 +64,13 @@ def verify(
         seed: for attacks.
         ties: which function verdicts are about: "argmax" (the lowest index that attains the maximum, as
             torch.argmax takes it: logit_y > logit_k for k < y, and ≥ for k > y), or "strict" (logit_y > logit_k
-            for all k ≠ y). None: "argmax" for readout "spikes", whose counts tie often, "strict" for the others.
+            for all k ≠ y). None: "argmax" where counts decide, which tie often (readouts "spikes" and "first", and
+            sources that sum spikes or votes), "strict" for the others.
         memory: bytes that the open nodes and the batches of a search ("complete", "auto") may take; a search that
             needs more leaves its samples unknown. None: about 2 GiB.
         workers: processes. With `engine` or `resume` they decide batches, None for one on each processor, and
             those that have none left share a hard sample of the others'. Without, this process decides, and they
-            share the search for a hard sample once it has taken two seconds, None for this one alone. They bound
+            share the search for a hard sample once it has taken half a second, None for this one alone. They bound
             nodes as one would, in another order: a sample that is left open may have another margin.
         resume: a folder where finished batches are kept. A run that was killed goes on from there, and repeats no
             more than the batches that were being decided. A batch whose file is damaged is decided again, and a

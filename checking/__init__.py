@@ -1,7 +1,7 @@
 """An independent checker of proofs that a verifier wrote: exact arithmetic, numpy and the standard library alone.
 
 Nothing here is shared with the verifier but the reader of files, and nothing else of the library is imported.
-What is checked and what is trusted: docs/proofs.md.
+What is checked: docs/proofs.md; what is trusted: docs/trust.md.
 """
 
 if __name__ == "checking":

@@ -166,7 +166,7 @@ def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "st
             _beside(step, asked, folders, bars)
         runs = {k: _trained(step, kept, samples, k, folder, asked, bars) for k, folder in folders.items()}
     if processes.first:
-        _tell(runs, asked.out, several, asked.json)
+        _tell(runs, asked, samples)
     return 0
 
 
@@ -215,10 +215,26 @@ def _beside(step: TrainStep, asked: Runs, folders: dict[int, Path], bars: Bars) 
     beside(commands, asked.workers, max(1, torch.get_num_threads() // asked.workers), look)
 
 
-def _tell(runs: dict[int, "TrainingRun"], out: Path, several: bool, as_json: bool) -> None:
-    if not several:
+def _next(path: Path, asked: Runs, samples: "Dataset") -> str:
+    """Return the command that asks what the network is good for, about the same data."""
+    same = {name: getattr(asked, name) for name in ("data", "root", "label", "duration", "range")}
+    about = typed("", ScaledSamples(**same)).removeprefix("spikecert ").strip()
+    if samples.test.real:
+        return f"range {shlex.quote(str(path))} {about}"
+    rest = " --norm flips --epsilon 1" if samples.num_steps is not None else ""
+    if asked.features is not None:
+        rest = f" --features {shlex.quote(asked.features.source)} --epsilon 1"
+    return f"certify {shlex.quote(str(path))} {about}{rest} --samples {min(100, len(samples.test))}"
+
+
+def _tell(runs: dict[int, "TrainingRun"], asked: Runs, samples: "Dataset") -> None:
+    out, as_json = asked.out, asked.json
+    if asked.seeds is None:
         (run,) = runs.values()
-        _tell_one(run, out / "network.safetensors", as_json)
+        path = out / "network.safetensors"
+        _tell_one(run, path, as_json)
+        if not as_json:
+            say(f"next: spikecert {_next(path, asked, samples)}")
         return
     means = summary(runs, lambda seed: out / f"seed-{seed}" / "network.safetensors")
     write_summary(means, out)
@@ -239,7 +255,6 @@ def _tell_one(run: "TrainingRun", path: Path, as_json: bool) -> None:
     ]
     show(table(("epoch", "loss", *(HEADS[name] for name in names)), rows))
     say(f"epoch {run.best_epoch} was picked on the validation split")
-    say(f"next: spikecert {'gains' if run.best.rmse is None else 'range'} {shlex.quote(str(path))}")
 
 
 def _tell_several(means: Summary, out: Path) -> None:

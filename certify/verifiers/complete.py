@@ -16,7 +16,7 @@ Which network is searched how:
 The exact encoding, decided by trees of linear programs: one program per sample and other class.
 
 HiGHS searches for solutions and proposes multipliers, and is believed in neither. "verified" needs each leaf of a
-tree over the *closed* program (milp/closing.py) to be bounded by weak duality, in our own arithmetic, by more than
+tree over the *closed* program (milp/program.py) to be bounded by weak duality, in our own arithmetic, by more than
 the run's rounding and `tolerance`, and no run that is known may lie below it. "falsified" needs a point that
 replays. It may answer "unknown" where a potential can't be told from θ.
 """

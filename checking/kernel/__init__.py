@@ -1,6 +1,6 @@
 """The proof kernel: it checks certificates (proof/2) by a dozen local rules, in whole numbers, and knows no bound.
 
-What is checked and what is trusted: docs/proofs.md. Each rule's theorem is in proofs/.
+What is checked: docs/proofs.md; what is trusted: docs/trust.md. Each rule's theorem is in proofs/.
 """
 
 from .certificates import FORMAT, SUFFIXES, check_certificate, check_file

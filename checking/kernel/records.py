@@ -22,7 +22,7 @@
     close                               the leaf's bound suffices
     empty                               no run is left here
 
-How numbers of the grid are written: exchanges.py.
+Numbers of the grid: numbers.py.
 """
 
 import re

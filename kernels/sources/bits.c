@@ -1,6 +1,6 @@
 /* The least margin of a window of steps over its open bits, by best first splitting; see certify/bits/splitting.py.
 
-   A node fixes some bits, and, where asked, spikes before the last layer; one that holds no run is worth infinity. What its neurons may do is the interval recursion of certificates.py over the window, from
+   A node fixes some bits, and, where asked, spikes before the last layer; one that holds no run is worth infinity. What its neurons may do is the interval recursion of intervals.py over the window, from
    potentials in boxes: bits and spikes that are open count as both. Where no layer forgets and all subtract, it is
    how often they may have fired. All sums are in double; the caller pays for their rounding in
    `widening`. Only neurons that are open at some step of the window are here. */

@@ -1,4 +1,4 @@
-/* What spikes a layer may have, in one pass over memory: certificates.py, train_graph.py and train_table.py of
+/* What spikes a layer may have, in one pass over memory: intervals.py, train_graph.py and train_table.py of
    certify/bounds.
 
    REAL is float or double. All arithmetic is that of the Python files, operation by operation: one rounding for each
@@ -98,7 +98,7 @@ static int interval_item(const Item *item) {
     return 0;
 }
 
-/* The per-step recursion of certificates.py. */
+/* The per-step recursion of intervals.py. */
 void interval_spikes(const Layer *layer, const Current *in, const Spikes *out) {
     run_blocks((Asked){.layer = layer, .in = in, .out = out}, interval_item, 0);
 }

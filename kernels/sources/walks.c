@@ -88,7 +88,7 @@ static void synapse(const Layer *layer, double filter, const double *before, dou
     }
 }
 
-/* What a spike, or none, leaves of a potential between `low` and `high`: see after_reset in certificates.py. */
+/* What a spike, or none, leaves of a potential between `low` and `high`: see after_reset in intervals.py. */
 typedef struct {
     double surely, perhaps, drop;
 } Limits;

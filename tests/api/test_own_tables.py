@@ -1,6 +1,7 @@
 """From a table in units to an answer: drafted, trained, certified, trained further; misfits are one line."""
 
 import json
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,20 @@ def test_a_build_for_a_chip_is_a_file_that_takes_the_data(run, model: Path, tmp_
     assert (told["target"], told["sha256"], len(told["layers"])) == ("spinnaker", None, 2)
     assert "target: got none, expected a chip" in run(word, model).err
     assert "network: got one of whole numbers" in run(word, tmp_path / "chip.safetensors", "--target", "loihi").err
+
+
+@pytest.mark.parametrize("kind", ["digits", "order", "digit-values", "features", "range"])
+def test_what_training_says_is_next_runs(run, table: Path, features: Path, tmp_path: Path, kind: str) -> None:
+    asked: dict[str, tuple[Any, ...]] = {
+        "features": ("--data", table, *LABEL, "--features", features),
+        "range": ("--data", table, *LABEL, "--range=-20,120"),
+        "digit-values": ("--data", "digit-values", "--objective", "mse"),
+    }
+    how = asked.get(kind, ("--data", kind, "--objective", "cross-entropy"))
+    done = run("train", "--network", "mlp:4", "--num-steps", 7, "--epochs", 1, *how, "--out", tmp_path / "net")
+    assert done.status == 0, done.err
+    told = done.err.strip().splitlines()[-1]
+    assert told.startswith(f"next: spikecert {'range' if kind == 'digit-values' else 'certify'} ")
+    quick = ("--samples", 2) if kind == "digit-values" else ("--verifier", "interval")
+    found = run(*shlex.split(told)[2:], *quick)
+    assert found.status in (0, 1), found.err

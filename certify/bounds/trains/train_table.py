@@ -17,7 +17,7 @@ A family of trains says where they lie (`steps`, `combine`: see signals.py). It 
 does not say has a default here, or in signals.py, that claims nothing. What a reader in another folder makes of a
 family is a function of its type, in one table there, and trains that are not in it are refused:
 
-    priced (prices/priced_layer.py), gain_rows (prices/gain_rows.py), tight_spikes (milp/encoding.py),
+    priced (prices/priced_layer.py), gain_rows (prices/stages.py), tight_spikes (milp/encoding.py),
     root (branching/nodes/decisions.py).
 
 Two forms that a layer's trains may have: rows of a table (F1), and paths of a graph (F2).
