@@ -58,7 +58,7 @@ def test_it_fires_where_thresholds_are_reached(levels: list[float], shape: tuple
     biases = [torch.tensor(1.0 - float(level)) for level in levels]
     expected = torch.stack([(channels + bias >= 1).float() for bias in biases], 2)
     assert torch.equal(spikes, expected.flatten(1))
-    assert encoder.shape == (len(levels) * shape[0], *shape[1:])
+    assert encoder.shape == (len(levels) * sizes[0], *sizes[1:])
 
 
 def test_thresholds_of_each_channel() -> None:
