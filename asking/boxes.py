@@ -136,8 +136,8 @@ class BoxThreat(Threat):
     norm: ClassVar[str] = "box"
     sign: ClassVar[str] = "units of each feature"
 
-    epsilons: Annotated[tuple[Numeral, ...], many(FACTOR), Naming("epsilon", always=True)] = field()
-    features: Annotated[OwnFeatures, FEATURES]
+    epsilons: Annotated[tuple[Numeral, ...], many(FACTOR), Naming("epsilon", always=True)] = (ONE,)
+    features: Annotated[OwnFeatures, FEATURES] = field()
 
     def __post_init__(self) -> None:
         ends = [end for one in self.features for end in one.range]
@@ -191,7 +191,10 @@ class BoxThreat(Threat):
         from ..certify.problem import BoxScale
 
         columns = zip(*((one.epsilon, *one.range) for one in self.features), strict=True)
-        return BoxScale(*(torch.tensor(list(map(float, column)), dtype=torch.float64) for column in columns))
+        size, lower, upper = (torch.tensor(list(map(float, column)), dtype=torch.float64) for column in columns)
+        # Samples are float32: an end such as .13 is widened to the float32 beside it, so that a sample of .13 is
+        # in.
+        return BoxScale(size, lower.minimum(lower.float().double()), upper.maximum(upper.float().double()))
 
     @property
     def beside(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from .trained_on import completed
 from .values import FLAG, Mistake, Naming, Notation, OneOf, TableField, is_table, read, table_fields
 
 LISTED = 12
@@ -155,10 +156,14 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
         else:
             plain.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
+    keys = {option.name: option.key for option in options}
+    optional = any(option.name == "data" and option.asked.default == "" for option in options)
+
     @functools.wraps(function)
     def run(**given: Any) -> int:
         """Run the command, its options read as its parameters."""
-        found = {name: _read(name, table, options, given) for name, table in tables.items()}
+        known = completed(given, keys, optional)
+        found = {name: _read(name, table, options, known) for name, table in tables.items()}
         return function(**found, **{one.name: given[one.name] for one in plain if one.name in given})
 
     parameters = sorted([*map(_parameter, options), *plain], key=_order)

@@ -66,7 +66,12 @@ class Samples:
     Attributes:
         data: digits, mnist, …; your own: x.csv, x.npz (see --data x.csv --help), a folder of pictures,
             file.py:function (its code is run).
-        label: of a table: its column of classes, or columns of numbers to learn; default: label.
+        label: Of a table: the column of classes, or columns of values, to learn. Default: the column "label", or
+            else the last one.
+        task: Of a table: classes or values, what the network learns. Default: by what the label column holds
+            (texts and few whole numbers are classes, other numbers are values).
+        class_names: Of a table: names of the classes in the order of the network's outputs. Default: as the table
+            has them, in alphabetical order.
         duration: of recordings of events, in the unit of their times; default: until the last event.
         root: folder of the data set's files.
         samples: first test samples; default: all.
@@ -76,6 +81,8 @@ class Samples:
 
     data: Annotated[str, text("a data set", longest=4096), Naming("name", "data", always=True)] = "digits"
     label: Annotated[tuple[str, ...], many(text("a column")), Naming(forms=TABLES)] | None = None
+    task: Annotated[Literal["classes", "values"], Naming(forms=TABLES)] | None = None
+    class_names: Annotated[tuple[str, ...], many(text("a class")), Naming(forms=TABLES)] | None = None
     duration: Annotated[Numeral, real("a number above 0", above=0.0), Naming(forms=ARRAYS)] | None = None
     root: Annotated[Path | None, Naming(local=True)] = None
     samples: Count | None = None
@@ -92,20 +99,18 @@ class ScaledSamples(Samples):
     """Which samples, and how they are scaled.
 
     Attributes:
-        range: least and greatest value of the inputs of your own data.
+        range: Smallest and largest possible input value of your own data, such as 0,1. Default: read from the
+            data.
         device: cpu, cuda, cuda:1, …
     """
 
-    range: Annotated[tuple[Numeral, ...], RANGE, Naming("range", forms=(*TABLES, *ARRAYS))] = (
-        Numeral(0, "0"),
-        Numeral(1, "1"),
-    )
+    range: Annotated[tuple[Numeral, ...], RANGE, Naming("range", forms=(*TABLES, *ARRAYS))] | None = None
     device: str = "cpu"
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Return between which ends all inputs lie."""
-        return float(self.range[0]), float(self.range[1])
+        """Return between which ends all inputs lie; [0, 1] where nothing is said."""
+        return (0.0, 1.0) if self.range is None else (float(self.range[0]), float(self.range[1]))
 
 
 @dataclass(frozen=True, kw_only=True)

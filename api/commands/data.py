@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from spikecert.asking.options import command
-from spikecert.asking.values import Mistake, Naming, Saying, choice, many, text
+from spikecert.asking.values import Naming, choice, many, text
 
 from ..telling import say, show, show_json, table, write_files
 
@@ -18,22 +18,28 @@ class Drafting:
     """What is drafted.
 
     Attributes:
-        what: draft: write names, units and ranges of a table's columns.
-        file: a table, .csv or .parquet, a line of names first, units in brackets: temperature [degC].
-        label: its column of classes, or columns of numbers to learn.
-        out: the file to write, which must not be there yet.
-        json: print JSON on standard output and nothing else.
+        what: The word draft: write names, units, ranges and sizes of a table's features to a file.
+        file: The table, .csv, .tsv or .parquet, with a line of names first and units in brackets:
+            temperature [degC].
+        label: The column of classes, or columns of values, to learn. Default: the column "label", or the last one.
+        out: The file to write.
+        force: Replace that file if it exists already.
+        json: Print JSON on standard output and nothing else.
     """
 
     what: Annotated[str, choice("draft"), Naming(argument=True)]
     file: Annotated[Path, Naming(argument=True)]
-    label: Annotated[tuple[str, ...], many(text("a column"))] = ("label",)
+    label: Annotated[tuple[str, ...], many(text("a column"))] | None = None
     out: Path = FEATURES
+    force: bool = False
     json: bool = False
 
     def __post_init__(self) -> None:
-        if self.out.exists():
-            raise Mistake(("out",), Saying(f"{self.out}, which is there"), "another: what you said there is kept")
+        if self.out.exists() and not self.force:
+            raise ValueError(
+                f"out: {self.out} already exists and was not overwritten, as it may hold what you wrote; choose "
+                "another --out, or add --force to replace it"
+            )
 
 
 @command
@@ -42,7 +48,7 @@ def data(asked: Drafting) -> int:
 
     Training and certifying then speak of your units: --features FILE, --epsilon 2degC:temperature.
     """
-    from spikecert.training.data.tables import draft, to_toml
+    from spikecert.training.data.features import draft, to_toml
 
     features = draft(asked.file, asked.label)
     write_files(asked.out.parent, {asked.out.name: to_toml(asked.file.name, features)})
@@ -50,9 +56,9 @@ def data(asked: Drafting) -> int:
     if asked.json:
         show_json({"schema": "spikecert.features/1", "features": rows})
         return 0
-    heads = ("feature", "unit", "least", "greatest", "epsilon")
+    heads = ("feature", "unit", "smallest", "largest", "epsilon")
     show(table(heads, [(one.name, one.unit, *map("{:g}".format, (*one.range, one.epsilon))) for one in features]))
     told = [f"--data {shlex.quote(str(asked.file))}", f"--features {shlex.quote(str(asked.out))}"]
-    told += [f"--label {shlex.quote(','.join(asked.label))}"] if asked.label != ("label",) else []
+    told += [f"--label {shlex.quote(','.join(asked.label))}"] if asked.label else []
     say(f"look it over, then: spikecert train {' '.join(told)} --out runs/mine")
     return 0

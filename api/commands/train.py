@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,14 +51,16 @@ class Runs(ScaledSamples):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.features is not None and self.limits != (0.0, 1.0):
+        if self.features is not None and self.range is not None:
             raise Mistake(("range",), Saying("it beside features"), "none: the features tell it")
 
     @property
-    def ends(self) -> tuple[float, float]:
-        """Return between which ends all inputs lie."""
-        told = [float(end) for one in self.features or () for end in one.range]
-        return (min(told), max(told)) if told else self.limits
+    def ends(self) -> tuple[float, float] | None:
+        """Return between which ends all inputs lie; None where the data say it."""
+        if self.features:
+            ends = [float(end) for feature in self.features for end in feature.range]
+            return min(ends), max(ends)
+        return None if self.range is None else self.limits
 
     @property
     def each(self) -> tuple[int, ...]:
@@ -161,16 +163,33 @@ def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "st
     kept = building.kept_network(step)
     samples = data_of(asked, step.num_steps if kept is None else kept.num_steps, asked.ends, asked.features)
     folders = {k: asked.out / f"seed-{k}" if several else asked.out for k in asked.each}
+    features = _described(asked, samples, folders.values())
     with joined(asked.device) as processes, Bars() as bars:
         if asked.workers > 1 and len(folders) > 1:
             _beside(step, asked, folders, bars)
-        runs = {k: _trained(step, kept, samples, k, folder, asked, bars) for k, folder in folders.items()}
+        runs = {
+            k: _trained(step, kept, samples, k, folder, asked, features, bars) for k, folder in folders.items()
+        }
     if processes.first:
         _tell(runs, asked, samples)
     return 0
 
 
 vars(train)["forms"] |= {name: EVENTS for name in train.__annotations__ if name.startswith("step__events__")}
+
+
+def _described(asked: Runs, samples: "Dataset", folders: Iterable[Path]) -> OwnFeatures | None:
+    """Say what a table holds, describe data in each folder, and return the features that are said or drafted."""
+    from spikecert.runs import describing
+
+    features, drafted = asked.features, ()
+    if features is None and describing.drafts_features(asked, samples):
+        features, drafted = describing.drafted_features(samples, asked.out)
+    for folder in folders:
+        describing.describe(asked, samples, features, folder)
+    if asked.data.lower().endswith(TABLES) and not asked.json:
+        say(describing.data_in_words(samples, drafted))
+    return features
 
 
 def _trained(
@@ -180,6 +199,7 @@ def _trained(
     number: int,
     folder: Path,
     asked: Runs,
+    features: OwnFeatures | None,
     bars: Bars,
 ) -> "TrainingRun":
     """Train with one seed, a new network or one that is there."""
@@ -191,7 +211,7 @@ def _trained(
         samples,
         number,
         folder,
-        asked.features,
+        features,
         kept,
         progress=lambda _, done, total: bars(label, done, total),
         figures=lambda _, values: bars.figures(label, values),
@@ -216,15 +236,14 @@ def _beside(step: TrainStep, asked: Runs, folders: dict[int, Path], bars: Bars) 
 
 
 def _next(path: Path, asked: Runs, samples: "Dataset") -> str:
-    """Return the command that asks what the network is good for, about the same data."""
-    same = {name: getattr(asked, name) for name in ("data", "root", "label", "duration", "range")}
-    about = typed("", ScaledSamples(**same)).removeprefix("spikecert ").strip()
+    """Return the command that asks what the network is good for, about the data that are described beside it."""
+    quoted = shlex.quote(str(path))
+    if ":" in asked.data:  # code is described nowhere
+        about = typed("", ScaledSamples(data=asked.data, range=asked.range)).removeprefix("spikecert ").strip()
+        quoted = f"{quoted} {about}"
     if samples.test.real:
-        return f"range {shlex.quote(str(path))} {about}"
-    rest = " --norm flips --epsilon 1" if samples.num_steps is not None else ""
-    if asked.features is not None:
-        rest = f" --features {shlex.quote(asked.features.source)} --epsilon 1"
-    return f"certify {shlex.quote(str(path))} {about}{rest} --samples {min(100, len(samples.test))}"
+        return f"range {quoted}"
+    return f"certify {quoted} --samples {min(100, len(samples.test))}"
 
 
 def _tell(runs: dict[int, "TrainingRun"], asked: Runs, samples: "Dataset") -> None:

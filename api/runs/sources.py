@@ -141,7 +141,7 @@ def _in_zoo(model: Path) -> str | None:
 def data_of(
     asked: "Samples",
     num_steps: int | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
+    limits: tuple[float, float] | None = (0.0, 1.0),
     features: "Sequence[Feature] | None" = None,
 ) -> "Dataset":
     """Return the data set that is asked for: one with a name, a file's, or a Python object's named as in `loaded`.
@@ -157,26 +157,31 @@ def data_of(
     if ":" not in name:
         if name.endswith(".py"):
             raise ValueError(f"data: got {name}, expected {name}:function, which returns a data set")
-        return _checked(kept_data(asked, num_steps, limits), features)
-    for option in ("label", "duration"):
+        names = [feature.name for feature in features or ()]
+        return _checked(kept_data(asked, num_steps, limits, names), features)
+    for option in ("label", "duration", "task", "class_names"):
         if getattr(asked, option) is not None:
             raise ValueError(f"{option}: got it for {name}, expected none: it is of tables and recordings")
     place, _, attribute = name.rpartition(":")
     found = _called(_attribute(_module(place), name, attribute), name)
     if not isinstance(found, Dataset):
-        return own_dataset(name, found, limits=limits)
-    if found.limits != limits:
+        return own_dataset(name, found, limits=limits or (0.0, 1.0))
+    if limits is not None and found.limits != limits:
         raise ValueError(f"range: got {limits}, and {name} says {found.limits}, expected the same")
     return found
 
 
-def kept_data(asked: "Samples", num_steps: int | None, limits: tuple[float, float]) -> "Dataset":
+def kept_data(
+    asked: "Samples", num_steps: int | None, limits: tuple[float, float] | None, features: Sequence[str] = ()
+) -> "Dataset":
     """Return the data set of a name or a file: no code is run."""
     from spikecert.training import dataset
 
-    steps = {} if num_steps is None else {"num_steps": num_steps}
     duration = None if asked.duration is None else float(asked.duration)
-    return dataset(asked.data, asked.root, limits=limits, label=asked.label, duration=duration, **steps)
+    chosen: dict[str, Any] = {"limits": limits, "duration": duration, "label": asked.label, "task": asked.task}
+    chosen |= {"classes": asked.class_names, "features": features}
+    chosen |= {} if num_steps is None else {"num_steps": num_steps}
+    return dataset(asked.data, asked.root, **chosen)
 
 
 def _checked(found: "Dataset", features: "Sequence[Feature] | None") -> "Dataset":

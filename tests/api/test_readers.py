@@ -66,6 +66,12 @@ ROWS = (
         ("features",),
         EVERYWHERE,
     ),
+    Row(
+        "data of a network (`data.toml` beside it)",
+        ("asking/trained_on.py:read_trained_on",),
+        ("trained-on",),
+        EVERYWHERE,
+    ),
     Row("plant (`.toml`)", ("api/runs/plants.py:load_plant",), ("plant",), EVERYWHERE),
     Row("VNN-LIB property", ("formats/vnnlib.py:_text",), ("vnnlib", "vnnlib-gz"), EVERYWHERE),
     Row("instances of the competition", ("api/runs/instances.py:read_instances",), ("instances",), EVERYWHERE),

@@ -101,7 +101,6 @@ def test_a_file_s_sizes_are_scaled(run, plant, tmp_path):
     (("--epsilon", "2:temperature,3:temperature"), "epsilon: got temperature twice"),
     (("--epsilon", "two:temperature"), "expected a size and its feature, as in 2degC:temperature"),
     (("--epsilon", "0:temperature"), "features: got 0 as the size of each, expected one that moves"),
-    ((), "epsilon: got none, expected factors of the features"),
     (("--epsilon", "1", "--norm", "l2"), "features: got one with --norm l2, expected --norm box"),
     (("--epsilon", "1", "--range", "0,2"), "range: got 0,2 beside features, expected none"),
     (("--epsilon", "1", "--proof", "proofs"), "proof: got a folder beside --features"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spikecert.asking import Threat
+from spikecert.asking.trained_on import read_trained_on
 from spikecert.certify.loops import ClosedLoop, controller
 from spikecert.files.texts import read_toml
 from spikecert.protocols import planning as objectives
@@ -133,6 +134,23 @@ def read_features(data: bytes) -> None:
         path = Path(folder) / "features.toml"
         path.write_bytes(data)
         Threat.of("box", 1, features=str(path)).scale.around(1.0)
+
+
+def descriptions() -> list[bytes]:
+    """Return descriptions of data with all that one may say."""
+    return [
+        b'data = "./x.csv"\nlabel = "a,b"\ntask = "classes"\n'
+        b'class-names = "c,d"\nfeatures = "f.toml"\nrange = "0,2"\n',
+        b'data = "mnist"\nroot = "../d"\nnorm = "flips"\nepsilon = "1"\nduration = "3"\n',
+    ]
+
+
+def read_description(data: bytes) -> None:
+    """Read the description of a network's data."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data.toml"
+        path.write_bytes(data)
+        read_trained_on(path)
 
 
 def read_plant(data: bytes) -> None:

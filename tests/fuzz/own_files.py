@@ -17,7 +17,7 @@ from torch import nn
 from spikecert import LIF, SpikingNetwork, dataset, mlp, save
 from spikecert.formats.onnx import read_onnx, write_onnx
 from spikecert.models import Residual
-from spikecert.training.data.tables import draft, to_toml
+from spikecert.training.data.features import draft, to_toml
 
 from .mutators import LARGEST, mutate_bytes
 

@@ -351,6 +351,7 @@ def readers() -> dict[str, Reader]:
         Reader("onnx", own_files.read_graph, own_files.graphs, (own_files.mutate_graph, mutate_bytes)),
         Reader("configuration", configurations.read_run, configurations.runs, toml),
         Reader("features", configurations.read_features, configurations.feature_files, toml),
+        Reader("trained-on", configurations.read_description, configurations.descriptions, toml),
         Reader("plant", configurations.read_plant, configurations.plants, toml),
         Reader("protocol", configurations.read_protocol, configurations.protocols, toml),
         Reader("batch", batch_folders.read_batch, batch_folders.batch_files, (Sealed(VERDICTS),)),

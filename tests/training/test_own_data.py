@@ -63,7 +63,7 @@ def test_events_keep_their_steps():
 @pytest.mark.parametrize(
     ("part", "told"),
     [
-        ((INPUTS * 3, LABELS), "train: got inputs from .* expected \\[0, 1\\]; scale"),
+        ((INPUTS * 3, LABELS), "train: got inputs from .* expected \\[0, 1\\]; say the range"),
         ((INPUTS * torch.nan, LABELS), "train: got inputs from nan"),
         ((INPUTS, LABELS.float()), "train: got labels of torch.float32"),
         ((INPUTS, LABELS - 1), "train: got labels of torch.int64 from -1"),
@@ -278,7 +278,7 @@ def test_inputs_within_limits_of_their_own(tmp_path: Path) -> None:
     inputs, labels = np.linspace(-1, 1, 80, dtype=np.float32).reshape(40, 2), np.arange(40) % 2
     found = own_dataset("mine", (inputs, labels), names=NAMES, limits=(-1, 1))
     assert (found.limits, found.names, found.classes) == ((-1.0, 1.0), NAMES, 2)
-    with pytest.raises(ValueError, match=r"got inputs from -1 to 1, expected \[0, 1\]; .*say their limits"):
+    with pytest.raises(ValueError, match=r"got inputs from -1 to 1, expected \[0, 1\]; say the range"):
         own_dataset("mine", (inputs, labels))
     with pytest.raises(ValueError, match="got inputs from -1 to 1"):
         own_dataset("mine", (inputs, labels), limits=(-1, 0.5))

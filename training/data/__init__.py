@@ -62,9 +62,12 @@ def dataset(
     root: str | Path | None = None,
     seed: int = 0,
     num_steps: int = DEFAULT_STEPS,
-    limits: tuple[float, float] = (0.0, 1.0),
+    limits: tuple[float, float] | None = None,
     label: Sequence[str] | None = None,
     duration: float | None = None,
+    task: str | None = None,
+    classes: Sequence[str] | None = None,
+    features: Sequence[str] = (),
 ) -> Dataset:
     """Return the train, validation and test splits of a data set.
 
@@ -87,10 +90,14 @@ def dataset(
         seed: of the random cuts: the validation split of every data set and the test split of the digits; and of
             what makes itself.
         num_steps: T ≥ 1, how many frames events are binned into; images, and digits piece by piece, ignore it.
-        limits: the least and the greatest value of inputs in an archive or a table of your own.
-        label: of a table: the columns of what is to be learned; None for "label".
+        limits: the smallest and the largest value of inputs in an archive or a table of your own; None: [0, 1]
+            where they lie there, else their own ends.
+        label: of a table: the columns of what is to be learned; None for "label", or the last column.
         duration: of recordings of events of your own: how long they are, in the unit of their times; None: until
             the last event of all.
+        task: of a table: "classes" or "values", what is learned; None: by what the label column holds.
+        classes: of a table: names of the classes in the order of a network's outputs; None: as it has them.
+        features: of a table: names of the features that a network takes, so that categories get the same codes.
 
     Raises:
         ValueError: for an unknown name or a broken file.
@@ -105,19 +112,19 @@ def dataset(
     duration = None if duration is None else positive("duration", duration)
     of_table, of_arrays = (type(name) is str and name.lower().endswith(ends) for ends in (TABLES, ".npz"))
     of_arrays = of_arrays or (type(name) is str and has_arrays(_place(name, folder)))
-    if label is not None and not of_table:
-        raise ValueError(
-            f"label: got {','.join(label)[:60]!r} for {name}, expected none: it is a column of a table"
-        )
+    for option, value in (("label", label), ("task", task), ("classes", classes)):
+        if value is not None and not of_table:
+            got = value if isinstance(value, str) else ",".join(value)
+            raise ValueError(f"{option}: got {got[:60]!r} for {name}, expected none: it is of a table")
     if of_table:
-        return load_table(_place(name, folder), seed, limits, label)
+        return load_table(_place(name, folder), seed, limits, label, task, classes, features)
     if of_arrays:
         return load_arrays(_place(name, folder), seed, limits, at_least(1)("num_steps", num_steps), duration)
     if duration is not None:
         raise ValueError(
             f"duration: got {duration} for {name}, expected none: it is of recordings in an .npz archive"
         )
-    if checked_limits(limits) != (0.0, 1.0):
+    if limits is not None and checked_limits(limits) != (0.0, 1.0):
         raise ValueError(f"limits: got {limits}, expected (0, 1) for {name}, or an archive or a table of your own")
     if type(name) is str and name not in (*IMAGES, *EVENTS) and _place(name, folder).is_dir():
         return load_folder(_place(name, folder), seed)

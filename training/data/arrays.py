@@ -20,7 +20,7 @@ from ...models.constants import at_least
 from ...models.validation import one_line
 from .digit_events import DEFAULT_STEPS
 from .mnist import load_digits_splits
-from .own import checked_limits, cut_parts, inputs_of, own_dataset, pair_of
+from .own import checked_limits, cut_parts, inputs_of, limits_of, own_dataset, pair_of
 from .recordings.own_recordings import FIELDS, binned
 from .splits import Dataset, Split
 
@@ -140,7 +140,7 @@ def has_arrays(path: Path) -> bool:
 def load_arrays(
     path: Path,
     seed: int,
-    limits: tuple[float, float] = (0.0, 1.0),
+    limits: tuple[float, float] | None = None,
     num_steps: int = DEFAULT_STEPS,
     duration: float | None = None,
 ) -> Dataset:
@@ -168,7 +168,7 @@ def _data_of(
     path: Path,
     archive: Archive | _Folder,
     seed: int,
-    limits: tuple[float, float],
+    limits: tuple[float, float] | None,
     num_steps: int,
     duration: float | None,
 ) -> Dataset:
@@ -188,6 +188,9 @@ def _data_of(
     if duration is not None:
         raise ValueError(f"holds no recordings of events, expected none for duration {duration}")
     held = {name: _array(content, "biuf") for name, content in contents.items()}
+    if limits is None:
+        inputs = [held[name] for name in held if name.endswith("inputs") and held[name].dtype != np.uint8]
+        limits = limits_of(np.concatenate([array.ravel() for array in inputs])) if inputs else (0.0, 1.0)
     settings = {"events": kind == "events", "seed": seed, "limits": limits}
 
     def pair(part: str) -> tuple[np.ndarray, np.ndarray] | None:

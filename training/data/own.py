@@ -84,6 +84,17 @@ def checked_limits(limits: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
+def limits_of(inputs: np.ndarray) -> tuple[float, float]:
+    """Return ends between which all inputs lie as float32: [0, 1] if that is enough, or where there is none."""
+    rounded = inputs.astype(np.float32)
+    if not rounded.size or not bool(np.isfinite(rounded).all()):
+        return 0.0, 1.0
+    low, high = float(rounded.min()), float(rounded.max())
+    if low >= 0.0 and high <= 1.0:
+        return 0.0, 1.0
+    return (low, high) if low < high else (low, low + max(1.0, abs(low)))
+
+
 def cut_parts(train: Split, validation: Split | None, test: Split | None, seed: int) -> tuple[Split, ...]:
     """Return all three splits, those that are missing cut off the first."""
     if test is None:
@@ -181,10 +192,11 @@ def _numbers(told: str, inputs: Tensor, limits: tuple[float, float]) -> Tensor:
         raise ValueError(f"{told}: got whole numbers beyond {MOST_COUNT}, which float32 rounds")
     inputs = inputs.float()
     low, high = float(inputs.min()), float(inputs.max())
-    if not (low >= limits[0] and high <= limits[1]):  # NaN too
+    least, most = (float(np.float32(end)) for end in limits)  # as inputs are rounded, so are their ends
+    if not (low >= least and high <= most):  # NaN too
         raise ValueError(
-            f"{told}: got inputs from {low:g} to {high:g}, expected [{limits[0]:g}, {limits[1]:g}]; scale them "
-            "there, and let a Normalize layer in front of the network undo that, or say their limits (--range)"
+            f"{told}: got inputs from {low:g} to {high:g}, expected [{limits[0]:g}, {limits[1]:g}]; say the range "
+            "that they have (--range), widen the ranges in the file of features, or scale the inputs"
         )
     return inputs
 

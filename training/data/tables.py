@@ -1,16 +1,15 @@
 """A table of one's own as a data set: a row is a sample, a column a feature with its unit, or what is learned.
 
 CSV with a line of names first, `temperature [degC],pressure [kPa],label`, and Parquet where pyarrow is installed.
-Numbers stay in their units: between which ends they lie is said beside them (`limits`, or a file of features).
+Numbers stay in their units: between which ends they lie is read from the table, or said beside it (`limits`, or a
+file of features). What texts, empty cells and labels become is the subject of `encoding`.
 """
 
 import csv
 import io
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import numpy as np
 from ...files import FileKind
 from ...models.validation import one_line
 from .arrays import regression_dataset
-from .own import own_dataset
+from .encoding import TableColumn, encode_features, encode_targets, without_missing
+from .own import limits_of, own_dataset
 from .splits import Dataset
 
 TABLE = FileKind("dataset", "a table with a line of names", most=2**30)
@@ -28,47 +28,8 @@ LABEL, SPLIT = "label", "split"
 """The column of what is learned if nobody says another, and that of "train", "validation" and "test"."""
 PARTS = ("train", "validation", "test")
 MOST_COLUMNS, MOST_CELLS, LONGEST_CELL = 4098, 2**28, 1000
-WHOLE = re.compile(r"[+-]?\d{1,9}")
-"""A class; numbers that are to be learned have a point, as 3.0."""
 HEAD = re.compile(r"\s*(.*?)\s*(?:\[([^\[\]]{0,40})\]|\(([^()]{0,40})\))?\s*", re.DOTALL)
 """A name, and its unit in brackets."""
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """One column: its name, its unit if it has one, and its cells as they are written."""
-
-    name: str
-    unit: str
-    cells: Sequence[Any]
-
-    @cached_property
-    def numbers(self) -> np.ndarray | None:
-        """Return the cells as float64; None where one of them is no number."""
-        try:
-            return np.asarray(self.cells, dtype=np.float64)
-        except (ValueError, TypeError, OverflowError):
-            return None
-
-    def values(self) -> np.ndarray:
-        """Return the cells as numbers.
-
-        Raises:
-            ValueError: for a cell that is none, or none that is finite, with its line.
-        """
-        found = self.numbers
-        if found is not None and bool(np.isfinite(found).all()):
-            return found
-        place = next(k for k, cell in enumerate(self.cells) if not _finite(cell))
-        got = f"{str(self.cells[place])[:40]!r} in column {self.name[:60]!r}, sample {place + 1}"
-        raise ValueError(f"holds {got}, expected numbers, but for classes (--label says which column has them)")
-
-
-def _finite(cell: Any) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except (ValueError, TypeError, OverflowError):
-        return False
 
 
 def read_table(path: Path) -> tuple[TableColumn, ...]:
@@ -136,37 +97,50 @@ def _parquet(path: Path) -> tuple[list[str], list[Sequence[Any]]]:
 
 
 def load_table(
-    path: Path, seed: int, limits: tuple[float, float] = (0.0, 1.0), label: Sequence[str] | None = None
+    path: Path,
+    seed: int,
+    limits: tuple[float, float] | None = None,
+    label: Sequence[str] | None = None,
+    task: str | None = None,
+    classes: Sequence[str] | None = None,
+    features: Sequence[str] = (),
 ) -> Dataset:
     """Return the data set of a table.
 
-    One label column of texts, or of whole numbers without a point, has the classes (texts by their order); one of
-    other numbers, or several columns, have what is to be learned as numbers. A column "split" says train,
-    validation and test; without it parts are cut off as `own_dataset` does. All other columns are features, in
-    their order.
+    What its columns become is said in `encoding`: texts are classes or one-hot codes, rows with empty cells are
+    left out. A column "split" says train, validation and test; without it parts are cut off as `own_dataset`
+    does. All columns but labels and "split" are features, in their order.
 
     Args:
         path: of the file.
         seed: of the cuts.
-        limits: the least and the greatest value of all features.
-        label: names of columns; None for "label".
+        limits: the smallest and the largest value that a feature may have; None: those of the table itself.
+        label: names of the columns to learn; None for "label", or the last column where there is none of that
+            name.
+        task: "classes" or "values": what is learned; None: by what the column holds.
+        classes: names of the classes in the order of a network's outputs; None: as the table has them.
+        features: names of the features that a network takes, so that categories get the same codes; empty:
+            unknown.
 
     Raises:
         FileNotFoundError, ModuleNotFoundError, ValueError: for what is missing, or no such table, one line each.
     """
-    columns, wanted = read_table(path), tuple(label or (LABEL,))
+    columns = read_table(path)
     known = {column.name: column for column in columns}
+    wanted, notes = label_of(columns, label)
     if missing := [name for name in wanted if name not in known]:
-        told = ", ".join(map(repr, known))[:300]
-        raise ValueError(f"label: got {missing[0][:60]!r}, which is no column of {path}, expected one of {told}")
-    features = [column for column in columns if column.name not in (*wanted, SPLIT)]
+        names = ", ".join(map(repr, known))[:300]
+        raise ValueError(f"label: got {missing[0][:60]!r}, which is no column of {path}, expected one of {names}")
     try:
-        if not features:
-            raise ValueError("has no column but those of labels, expected features")
-        inputs = np.stack([column.values() for column in features], axis=1)
-        targets, names = _targets([known[name] for name in wanted])
-        parts = _parts(known.get(SPLIT), inputs, targets)
-        settings: dict[str, Any] = {"seed": seed, "limits": limits}
+        encoded = encode_features([one for one in columns if one.name not in (*wanted, SPLIT)], features)
+        rows, left_out = without_missing(
+            encoded.inputs, [known[name] for name in wanted], [name for name, _ in encoded.features]
+        )
+        chosen = {name: _rows_of(known[name], rows) for name in (*wanted, SPLIT) if name in known}
+        inputs = encoded.inputs[rows]
+        targets, names = encode_targets([chosen[name] for name in wanted], task, classes)
+        parts = _parts(chosen.get(SPLIT), inputs, targets)
+        settings: dict[str, Any] = {"seed": seed, "limits": limits or limits_of(inputs)}
         made = (
             regression_dataset(str(path), *parts, **settings)
             if targets.dtype.kind == "f"
@@ -174,24 +148,26 @@ def load_table(
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"dataset: {path} {one_line(error)}") from error
-    return replace(made, features=tuple((column.name, column.unit) for column in features))
+    return replace(made, features=encoded.features, notes=(*notes, *encoded.notes, *left_out))
 
 
-def _targets(columns: list[TableColumn]) -> tuple[np.ndarray, list[str]]:
-    """Return classes as whole numbers, with their names where these are texts; or numbers that are learned."""
-    if len(columns) > 1:
-        return np.stack([column.values() for column in columns], axis=1), []
-    (column,) = columns
-    texts = [str(cell).strip() for cell in column.cells]
-    if column.numbers is None or isinstance(column.cells[0], bool):
-        names, classes = np.unique(np.array(texts), return_inverse=True)
-        return classes, names.tolist()
-    if not all(map(WHOLE.fullmatch, texts)):
-        return column.values(), []
-    if column.numbers.min() < 0:
-        got = f"whole numbers below 0 in column {column.name[:60]!r}"
-        raise ValueError(f"holds {got}, expected classes from 0 on or as texts, or numbers with a decimal point")
-    return column.numbers.astype(np.int64), []
+def label_of(
+    columns: Sequence[TableColumn], label: Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the columns to learn, and a sentence where the table, not the user, decided."""
+    if label:
+        return tuple(label), ()
+    names = [column.name for column in columns if column.name != SPLIT]
+    if LABEL in names or not names:
+        return (LABEL,), ()
+    return (names[-1],), (f"The last column, {names[-1]!r}, is what is learned: --label says another one.",)
+
+
+def _rows_of(column: TableColumn, rows: np.ndarray) -> TableColumn:
+    """Return the chosen rows of a column."""
+    return TableColumn(
+        column.name, column.unit, [cell for cell, kept in zip(column.cells, rows, strict=True) if kept]
+    )
 
 
 def _parts(
@@ -204,66 +180,5 @@ def _parts(
     if odd or not {"train", "test"} <= {*of.tolist()}:
         got = f"{odd[0][:40]!r}" if odd else "no train, or no test"
         raise ValueError(f"has {got} in its column {SPLIT}, expected train, test and maybe validation")
-    found = [(inputs[of == part], targets[of == part]) for part in PARTS]
-    return [part if len(part[0]) else None for part in found]
-
-
-@dataclass(frozen=True)
-class Drafted:
-    """A feature as it may be told: its unit, a range that holds all samples, a twentieth of that as its size."""
-
-    name: str
-    unit: str
-    range: tuple[float, float]
-    epsilon: float
-
-
-def draft(path: Path, label: Sequence[str] = (LABEL,)) -> tuple[Drafted, ...]:
-    """Return features of a table, to be looked over: units of its header, ranges of its numbers.
-
-    Raises:
-        FileNotFoundError, ModuleNotFoundError, ValueError: as `read_table`, and for features that are no numbers.
-    """
-    features = [column for column in read_table(path) if column.name not in (*label, SPLIT)]
-    try:
-        ends = [_round_ends(column.values()) for column in features]
-    except ValueError as error:
-        raise ValueError(f"dataset: {path} {error}") from None
-    sizes = [float(f"{(high - low) / 20:.3g}") for low, high in ends]
-    return tuple(
-        Drafted(column.name, column.unit, both, size)
-        for column, both, size in zip(features, ends, sizes, strict=True)
-    )
-
-
-def to_toml(name: str, features: Sequence[Drafted]) -> str:
-    """Return a file of features, as `--features` takes it."""
-    lines = [
-        f"# Features of {_quoted(name)}, in the order of the data. Ranges are those of the samples, widened to",
-        "# round numbers: say what your sensors can give. epsilon is a twentieth of the range: say by how much a",
-        "# measurement may be wrong; without it the feature does not move.",
-    ]
-    for one in features:
-        unit = f"\nunit = {_quoted(one.unit)}" if one.unit else ""
-        low, high = one.range
-        lines.append(f"\n[{_quoted(one.name)}]{unit}\nrange = [{low!r}, {high!r}]\nepsilon = {one.epsilon!r}")
-    return "\n".join(lines) + "\n"
-
-
-def _round_ends(values: np.ndarray) -> tuple[float, float]:
-    """Return ends that hold all values: multiples of a power of ten that is about a tenth of their span."""
-    low, high = float(values.min()), float(values.max())
-    span = high - low or abs(high) or 1.0
-    digits = 1 - math.floor(math.log10(span))
-    unit = 10.0**-digits
-    least, most = (
-        round(math.floor(low / unit) * unit, max(0, digits)),
-        round(math.ceil(high / unit) * unit, max(0, digits)),
-    )
-    return (min(least, low), max(most, high)) if least < most else (low, low + unit)
-
-
-def _quoted(text: str) -> str:
-    """Return a TOML string."""
-    plain = "".join(char if char.isprintable() else " " for char in text)
-    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    cut = [(inputs[of == part], targets[of == part]) for part in PARTS]
+    return [part if len(part[0]) else None for part in cut]

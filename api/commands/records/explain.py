@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from spikecert.asking.options import Without, command, typed
 from spikecert.asking.question import DATA_SETS, Question, Samples, Seconds
+from spikecert.asking.trained_on import DESCRIPTION, read_trained_on
 from spikecert.asking.values import Naming, Numeral, number, text, whole
 
 from ...progress import Bars
@@ -82,12 +83,16 @@ def _question(known: "Record", how: Explaining) -> Question:
     """Return what the record asked, of the network and the samples that are said, or that it names."""
     if known.threat.asked is not None:
         raise ValueError("record: got one of a property, expected one of labels: explain asks about the class")
-    place, data = how.model or named_network(known, how.record), how.data or _data(known)
+    place = how.model or named_network(known, how.record)
+    described = {} if how.data else read_trained_on(place.parent / DESCRIPTION)
+    columns = {name: tuple(described[name].split(",")) for name in ("label", "class-names") if name in described}
     samples = Samples(
-        data=data,
-        label=how.label,
+        data=how.data or described.get("data") or _data(known),
+        label=how.label or columns.get("label"),
+        class_names=how.class_names or columns.get("class-names"),
+        task=how.task,
         duration=how.duration,
-        root=how.root,
+        root=how.root or (Path(described["root"]) if "root" in described else None),
         samples=known.data.samples,
         mean=how.mean,
         std=how.std,
