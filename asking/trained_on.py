@@ -113,9 +113,9 @@ def _as_given(before: Any, value: str) -> Any:
 
 
 def _model_of(given: Mapping[str, Any]) -> str | None:
-    """Return the path of the network that a command is about, of several the first."""
+    """Return the path of the network that a command is about, of several the first; None for zoo:NAME and code."""
     for key, value in given.items():
         if key.rpartition("__")[2] in ("model", "models") and value:
             first = value[0] if isinstance(value, list) else value
-            return str(first)
+            return None if ":" in str(first) else str(first)
     return None

@@ -60,6 +60,13 @@ def test_no_description_and_no_network_change_nothing(tmp_path: Path) -> None:
     assert completed({"asked__data": None}, KEYS, False) == {"asked__data": None}
 
 
+@pytest.mark.parametrize("named", ["zoo:mnist-linf-0.1", "mine.py:Network"])
+def test_a_network_that_is_no_file_is_described_nowhere(model: Path, monkeypatch, named: str) -> None:
+    monkeypatch.chdir(model.parent)
+    given = dict.fromkeys(KEYS.values()) | {"asked__model": named}
+    assert completed(given, KEYS, False) == given
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
