@@ -133,7 +133,7 @@ def test_what_is_left_out_has_the_defaults_of_the_commands(run, model, tmp_path)
         (("samples = 4", "samples = true"), "mine.toml: data.samples: got True, expected a whole number"),
         (
             ("samples = 4", "seeds = 4"),
-            "mine.toml: data.seeds: got a key that is not known, expected name, label, duration, root",
+            "mine.toml: data.seeds: got a key that is not known, expected name, label, task, class_names",
         ),
         (("samples = 4", 'name = "cats"'), "dataset: got 'cats'"),
         (
