@@ -192,9 +192,12 @@ class BoxThreat(Threat):
 
         columns = zip(*((one.epsilon, *one.range) for one in self.features), strict=True)
         size, lower, upper = (torch.tensor(list(map(float, column)), dtype=torch.float64) for column in columns)
-        # Samples are float32: an end such as .13 is widened to the float32 beside it, so that a sample of .13 is
-        # in.
-        return BoxScale(size, lower.minimum(lower.float().double()), upper.maximum(upper.float().double()))
+        # Samples are float32: an end such as .13 is widened to the float32 beside it, which holds a sample of .13.
+        ends = (end.float().double() for end in (lower, upper))
+        least, most = (
+            torch.where(end.isfinite(), end, own) for end, own in zip(ends, (lower, upper), strict=True)
+        )
+        return BoxScale(size, lower.minimum(least), upper.maximum(most))
 
     @property
     def beside(self) -> tuple[str, ...]:

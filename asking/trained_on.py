@@ -102,7 +102,7 @@ def completed(given: Mapping[str, Any], keys: Mapping[str, str], data_are_option
         described.pop("features", None)
     elif "features" in described or "features" in typed:
         described.pop("range", None)
-    if own_set or "epsilon" in typed:
+    if own_set or ("norm" in described and "norm" not in keys):  # an ε is of its norm alone
         described = {name: value for name, value in described.items() if name not in QUESTION_OPTIONS}
     texts = {keys[name]: value for name, value in described.items() if name in keys and name not in typed}
     return {**given, **{key: _as_given(given.get(key), value) for key, value in texts.items()}}

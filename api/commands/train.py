@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,7 +163,7 @@ def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "st
     kept = building.kept_network(step)
     samples = data_of(asked, step.num_steps if kept is None else kept.num_steps, asked.ends, asked.features)
     folders = {k: asked.out / f"seed-{k}" if several else asked.out for k in asked.each}
-    features = _described(asked, samples, folders.values())
+    features = _features(asked, samples)
     with joined(asked.device) as processes, Bars() as bars:
         if asked.workers > 1 and len(folders) > 1:
             _beside(step, asked, folders, bars)
@@ -171,22 +171,20 @@ def train(step: TrainStep, asked: Annotated[Runs, Without("samples", "mean", "st
             k: _trained(step, kept, samples, k, folder, asked, features, bars) for k, folder in folders.items()
         }
     if processes.first:
-        _tell(runs, asked, samples)
+        _tell(runs, asked, samples, features)
     return 0
 
 
 vars(train)["forms"] |= {name: EVENTS for name in train.__annotations__ if name.startswith("step__events__")}
 
 
-def _described(asked: Runs, samples: "Dataset", folders: Iterable[Path]) -> OwnFeatures | None:
-    """Say what a table holds, describe data in each folder, and return the features that are said or drafted."""
+def _features(asked: Runs, samples: "Dataset") -> OwnFeatures | None:
+    """Say what a table holds, and return the features that are said or drafted."""
     from spikecert.runs import describing
 
     features, drafted = asked.features, ()
     if features is None and describing.drafts_features(asked, samples):
-        features, drafted = describing.drafted_features(samples, asked.out)
-    for folder in folders:
-        describing.describe(asked, samples, features, folder)
+        features, drafted = describing.drafted_features(samples)
     if asked.data.lower().endswith(TABLES) and not asked.json:
         say(describing.data_in_words(samples, drafted))
     return features
@@ -246,8 +244,13 @@ def _next(path: Path, asked: Runs, samples: "Dataset") -> str:
     return f"certify {quoted} --samples {min(100, len(samples.test))}"
 
 
-def _tell(runs: dict[int, "TrainingRun"], asked: Runs, samples: "Dataset") -> None:
+def _tell(runs: dict[int, "TrainingRun"], asked: Runs, samples: "Dataset", features: OwnFeatures | None) -> None:
+    """Describe the data beside each network, and say what training came to."""
+    from spikecert.runs.describing import describe
+
     out, as_json = asked.out, asked.json
+    for seed in runs:
+        describe(asked, samples, features, out if asked.seeds is None else out / f"seed-{seed}")
     if asked.seeds is None:
         (run,) = runs.values()
         path = out / "network.safetensors"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spikecert.asking.boxes import FEATURES, OwnFeatures
-from spikecert.asking.question import ARRAYS, TABLES, ScaledSamples
+from spikecert.asking.boxes import FEATURES, Feature, OwnFeatures
+from spikecert.asking.question import ARRAYS, DATA_SETS, TABLES, ScaledSamples
 from spikecert.asking.trained_on import DESCRIPTION, is_path
 from spikecert.files import write_atomically
 from spikecert.training.data.features import DraftedFeature, draft_features, quoted, to_toml
@@ -25,11 +25,11 @@ def drafts_features(asked: ScaledSamples, data: "Dataset") -> bool:
     return asked.data.lower().endswith(TABLES) and asked.range is None and len(data.shape) == 1
 
 
-def drafted_features(data: "Dataset", folder: Path) -> tuple[OwnFeatures, tuple[DraftedFeature, ...]]:
-    """Return the features that are drafted of a table, as `--features` reads them from the file in `folder`."""
+def drafted_features(data: "Dataset") -> tuple[OwnFeatures, tuple[DraftedFeature, ...]]:
+    """Return the features that are drafted of a table, as `--features` reads them, and how they were drafted."""
     drafted = draft_features(data)
-    write_atomically(folder / FEATURE_FILE, to_toml(Path(data.name).name, drafted).encode())
-    return FEATURES.read(str(folder / FEATURE_FILE)), drafted
+    tables = {one.name: {"unit": one.unit, "range": list(one.range), "epsilon": one.epsilon} for one in drafted}
+    return FEATURES.read(tables), drafted
 
 
 def data_in_words(data: "Dataset", drafted: Sequence[DraftedFeature]) -> str:
@@ -53,20 +53,20 @@ def data_in_words(data: "Dataset", drafted: Sequence[DraftedFeature]) -> str:
 
 
 def describe(asked: ScaledSamples, data: "Dataset", features: OwnFeatures | None, folder: Path) -> None:
-    """Write data.toml, and features.toml beside it, to the folder of a network, for the commands about it.
+    """Write data.toml, and features.toml beside it, to the folder of a trained network, for the commands about it.
 
+    A features.toml that is there and has the same features stays as it is: its sizes may be the user's own by now.
     Data that Python code makes are not described: no file may say that code is to be run.
     """
     if ":" in asked.data:
         return
-    own = is_path(asked.data) or Path(asked.data).exists()
     options: dict[str, str] = {"data": asked.data}
     if asked.root is not None:
         options["root"] = os.path.relpath(asked.root, folder)
-    elif own:
+    elif is_path(asked.data) or (asked.data not in DATA_SETS and Path(asked.data).exists()):
         options["data"] = os.path.join(os.curdir, os.path.relpath(asked.data, folder))
-    if asked.data.lower().endswith(TABLES):
-        options["label"] = ",".join(asked.label or _learned(asked))
+    if data.label:
+        options["label"] = ",".join(data.label)
         options["task"] = "values" if data.train.real else "classes"
         if data.names and not any("," in name for name in data.names):
             options["class-names"] = ",".join(data.names)
@@ -74,12 +74,9 @@ def describe(asked: ScaledSamples, data: "Dataset", features: OwnFeatures | None
         options["duration"] = asked.duration.text
     low, high = data.limits
     if features:
-        if not (folder / FEATURE_FILE).is_file() or features.source != str(folder / FEATURE_FILE):
-            kept = [
-                DraftedFeature(f.name, f.unit, (float(f.range[0]), float(f.range[1])), float(f.epsilon))
-                for f in features
-            ]
-            write_atomically(folder / FEATURE_FILE, to_toml(Path(asked.data).name, kept).encode())
+        if not _same_features(folder / FEATURE_FILE, features):
+            text = to_toml(Path(asked.data).name, [_as_drafted(feature) for feature in features])
+            write_atomically(folder / FEATURE_FILE, text.encode())
         options["features"] = FEATURE_FILE
         low = min(float(feature.range[0]) for feature in features)
         high = max(float(feature.range[1]) for feature in features)
@@ -93,9 +90,17 @@ def describe(asked: ScaledSamples, data: "Dataset", features: OwnFeatures | None
     write_atomically(folder / DESCRIPTION, (head + "\n".join(lines) + "\n").encode())
 
 
-def _learned(asked: ScaledSamples) -> tuple[str, ...]:
-    """Return the label columns of a table for which none was said."""
-    from spikecert.training.data.tables import label_of, read_table
+def _same_features(path: Path, features: OwnFeatures) -> bool:
+    """Return whether a file has features of the same names, units and ranges."""
+    if not path.is_file():
+        return False
+    kept = FEATURES.read(str(path))
+    return [(one.name, one.unit, one.range) for one in kept] == [
+        (one.name, one.unit, one.range) for one in features
+    ]
 
-    path = Path(asked.data) if asked.root is None else asked.root / asked.data
-    return label_of(read_table(path), None)[0]
+
+def _as_drafted(feature: Feature) -> DraftedFeature:
+    """Return a feature to be written as it is."""
+    low, high = map(float, feature.range)
+    return DraftedFeature(feature.name, feature.unit, (low, high), float(feature.epsilon))

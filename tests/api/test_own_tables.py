@@ -266,6 +266,26 @@ def test_a_table_is_trained_and_certified_by_its_file_alone(run, tmp_path: Path)
     assert done.status == 0, done.err
 
 
+def test_what_is_described_stays_where_training_is_refused_or_repeated(run, table: Path, tmp_path: Path) -> None:
+    out, quick = (
+        tmp_path / "net",
+        ("--network", "mlp:4", "--num-steps", 2, "--epochs", 1, "--objective", "cross-entropy"),
+    )
+    assert run("train", *quick, "--data", table, "--out", out).status == 0
+    before = (out / "data.toml").read_bytes()
+    edited = (out / "features.toml").read_text(encoding="utf-8").replace("epsilon = 1.0", "epsilon = 0.25")
+    assert "0.25" in edited
+    (out / "features.toml").write_text(edited, encoding="utf-8")
+    other = tmp_path / "other.csv"
+    other.write_text("a,label\n" + "".join(f"{k},{k % 2}\n" for k in range(40)), encoding="utf-8")
+    refused = run("train", *quick, "--data", other, "--out", out)
+    assert refused.status == 2, refused.err
+    assert (out / "data.toml").read_bytes() == before
+    assert run("train", *quick, "--data", table, "--out", out).status == 0
+    assert (out / "data.toml").read_bytes() == before
+    assert (out / "features.toml").read_text(encoding="utf-8") == edited
+
+
 @pytest.mark.parametrize("kind", ["digits", "order", "digit-values", "features", "range"])
 def test_what_training_says_is_next_runs(run, table: Path, features: Path, tmp_path: Path, kind: str) -> None:
     asked: dict[str, tuple[Any, ...]] = {

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikecert import LIF, SpikingNetwork, dataset, load_record
+from spikecert.asking import Threat
 from spikecert.certify import PixelBox, verify
 from spikecert.certify.problem import BoxScale
 from spikecert.models import save
@@ -173,3 +174,36 @@ def test_wrong_ends_are_refused(ends):
         ValueError, match=r"inputs: got 1.5 at feature \(1,\) of sample 0, expected within \[0, 1\]"
     ):
         whole.check(torch.tensor([[0.5, 1.5]]))
+
+
+def box_of(features: dict[str, dict[str, object]]) -> PixelBox:
+    box = Threat.of("box", 1, features=features).around(1.0)
+    assert isinstance(box, PixelBox)
+    return box
+
+
+def ends_of(box: PixelBox) -> tuple[torch.Tensor, torch.Tensor]:
+    assert isinstance(box.lower, torch.Tensor)
+    assert isinstance(box.upper, torch.Tensor)
+    return box.lower, box.upper
+
+
+@given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3)), min_size=1, max_size=6))
+@examples(100)
+def test_ends_hold_the_samples_that_are_written_like_them(pairs) -> None:
+    """A float32 sample of an end is in the set, and the set is no smaller than the one that was written."""
+    ranges = [[low, low + span] for low, span in pairs]
+    box = box_of({f"f{k}": {"range": both, "epsilon": both[1] - both[0]} for k, both in enumerate(ranges)})
+    for end in (0, 1):
+        sample = torch.tensor([[both[end] for both in ranges]])
+        box.check(sample)
+        assert bool(box.contains(sample, sample).all())
+    lower, upper = ends_of(box)
+    written = torch.tensor(ranges, dtype=torch.float64)
+    assert bool((lower <= written[:, 0]).all())
+    assert bool((upper >= written[:, 1]).all())
+
+
+def test_ends_beyond_float32_stay_as_they_are() -> None:
+    lower, upper = ends_of(box_of({"a": {"range": [-1e300, 1e300], "epsilon": 1}}))
+    assert (lower.item(), upper.item()) == (-1e300, 1e300)

@@ -45,6 +45,16 @@ def test_what_was_typed_stays(model: Path) -> None:
     assert known(model, data="digits")["asked__features"] is None
 
 
+def test_a_typed_epsilon_is_of_the_norm_that_is_described(model: Path) -> None:
+    (model.parent / "data.toml").write_text('data = "nmnist"\nnorm = "flips"\nepsilon = "1"\n')
+    assert (known(model)["asked__norm"], known(model)["asked__epsilon"]) == ("flips", "1")
+    typed = known(model, epsilon="2")
+    assert (typed["asked__norm"], typed["asked__epsilon"]) == ("flips", "2")
+    assert known(model, norm="linf")["asked__epsilon"] is None
+    keys = {name: key for name, key in KEYS.items() if name != "norm"}
+    assert known(model, keys=keys)["asked__epsilon"] is None
+
+
 def test_a_command_without_features_takes_the_range(model: Path) -> None:
     keys = {name: key for name, key in KEYS.items() if name != "features"}
     assert known(model, keys=keys)["asked__range"] == "-1.0,90.0"

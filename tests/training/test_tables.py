@@ -121,6 +121,14 @@ def test_texts_are_codes_and_rows_with_empty_cells_are_left_out(tmp_path: Path) 
     assert "2 of 60 rows have an empty cell and were left out." in told
 
 
+def test_none_is_a_text_and_no_empty_cell(tmp_path: Path) -> None:
+    lines = [f"{k},{'none' if k % 3 else 'bearing'},{'none' if k % 2 else 'gear'}" for k in range(40)]
+    data = dataset(str(written(tmp_path, "\n".join(["speed,sound,fault", *lines]))))
+    assert data.names == ("gear", "none")
+    assert [name for name, _ in data.features] == ["speed", "sound=bearing", "sound=none"]
+    assert len(whole(data)[0]) == 40
+
+
 def test_another_table_gets_the_codes_and_classes_of_the_network(tmp_path: Path) -> None:
     lines = [f"{k},{'red' if k % 2 else 'blue'},{'b' if k % 3 else 'c'}" for k in range(40)]
     path = written(tmp_path, "\n".join(["speed,colour,label", *lines]))

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-MISSING_TEXTS = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-"""How tables write that a value is not known; letters in either case."""
+MISSING_TEXTS = frozenset({"", "na", "n/a", "nan", "null", "?"})
+"""How tables write that a value is not known; letters in either case. "none" is a text like others."""
 MAX_CATEGORIES = 32
 """Different texts of a column that still become a code; a column of more is left out."""
 MAX_CLASSES_OF_FEW_ROWS = 20
@@ -36,10 +36,10 @@ class TableColumn:
         """Return the cells as float64, NaN where a cell is empty; None where a cell is no number."""
         try:
             return np.asarray(self.cells, dtype=np.float64)
-        except (ValueError, TypeError, OverflowError):
-            pass  # empty cells, or texts: looked at one by one
+        except (ValueError, TypeError, OverflowError):  # empty cells, or texts
+            known = [math.nan if is_missing(cell) else cell for cell in self.cells]
         try:
-            return np.array([math.nan if is_missing(cell) else float(cell) for cell in self.cells])
+            return np.array([float(cell) for cell in known])
         except (ValueError, TypeError, OverflowError):
             return None
 

@@ -192,7 +192,7 @@ def _numbers(told: str, inputs: Tensor, limits: tuple[float, float]) -> Tensor:
         raise ValueError(f"{told}: got whole numbers beyond {MOST_COUNT}, which float32 rounds")
     inputs = inputs.float()
     low, high = float(inputs.min()), float(inputs.max())
-    least, most = (float(np.float32(end)) for end in limits)  # as inputs are rounded, so are their ends
+    least, most = torch.tensor(limits, dtype=torch.float32).tolist()  # as inputs are rounded, so are their ends
     if not (low >= least and high <= most):  # NaN too
         raise ValueError(
             f"{told}: got inputs from {low:g} to {high:g}, expected [{limits[0]:g}, {limits[1]:g}]; say the range "

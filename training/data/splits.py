@@ -57,6 +57,7 @@ class Dataset:
         names: of the classes, for reports; empty where they have none.
         limits: the least and the greatest value that an input may have.
         features: name and unit of each, where a table told them.
+        label: names of a table's columns that are learned.
         notes: sentences that say what was decided about a table: codes of categories, rows left out.
     """
 
@@ -70,6 +71,7 @@ class Dataset:
     names: tuple[str, ...] = ()
     limits: tuple[float, float] = (0.0, 1.0)
     features: tuple[tuple[str, str], ...] = ()
+    label: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -148,7 +148,7 @@ def load_table(
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"dataset: {path} {one_line(error)}") from error
-    return replace(made, features=encoded.features, notes=(*notes, *encoded.notes, *left_out))
+    return replace(made, features=encoded.features, label=wanted, notes=(*notes, *encoded.notes, *left_out))
 
 
 def label_of(

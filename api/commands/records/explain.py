@@ -84,7 +84,8 @@ def _question(known: "Record", how: Explaining) -> Question:
     if known.threat.asked is not None:
         raise ValueError("record: got one of a property, expected one of labels: explain asks about the class")
     place = how.model or named_network(known, how.record)
-    described = {} if how.data else read_trained_on(place.parent / DESCRIPTION)
+    named = bool(how.data) or known.data.name in DATA_SETS
+    described = {} if named else read_trained_on(place.parent / DESCRIPTION)
     columns = {name: tuple(described[name].split(",")) for name in ("label", "class-names") if name in described}
     samples = Samples(
         data=how.data or described.get("data") or _data(known),
